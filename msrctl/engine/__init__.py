@@ -1,0 +1,1 @@
+"""Adapters to the Docker Engine: swarm objects, state, lock, journal, one-shots."""

@@ -1,0 +1,119 @@
+"""What msrctl needs of a Docker Engine: a small interface with a real and a fake implementation.
+
+Objects go in and out as the JSON of the Engine API, version 1.41
+(https://docs.docker.com/reference/api/engine/version/v1.41/), so that a plan can hold them as data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from msrctl.errors import MsrctlError
+
+JSON = dict[str, Any]
+Kind = Literal["services", "configs", "secrets", "networks", "volumes"]
+
+MINIMUM_API = (1, 41)
+
+
+class ApiError(MsrctlError):
+    """The engine refused a request.
+
+    Arguments:
+        status: the HTTP status of the answer.
+        text: the engine's own message.
+        doing: what was asked, in words ("create service dtr-nginx-...").
+    """
+
+    default_code = "ENGINE"
+
+    def __init__(self, status: int, text: str, doing: str = "") -> None:
+        super().__init__(f"{doing}: {text}" if doing else text)
+        self.status = status
+        self.text = text
+
+
+class NotFound(ApiError):
+    """404: no such object."""
+
+
+class Conflict(ApiError):
+    """409, and the 500s that mean the same: the name is taken, or the object is in use."""
+
+
+class OutOfSequence(ApiError):
+    """A version is stale: somebody else changed the object since it was read."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """One endpoint of a swarm. Not thread-safe: one per thread (`clone`)."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where the engine is, in words for messages, without credentials."""
+
+    def clone(self) -> Engine:
+        """Another connection to the same endpoint, for another thread."""
+
+    def info(self) -> JSON:
+        """`GET /info`."""
+
+    def version(self) -> JSON:
+        """`GET /version`."""
+
+    def init_swarm(self, advertise_addr: str | None = None) -> str:
+        """Makes the engine a single-node swarm; returns the node id."""
+
+    def leave_swarm(self) -> None:
+        """Takes the engine out of its swarm, by force. Only to undo `init_swarm`."""
+
+    def nodes(self) -> list[JSON]:
+        """`GET /nodes`."""
+
+    def list(self, kind: Kind, labels: Mapping[str, str | None] | None = None) -> list[JSON]:
+        """Objects of a kind that carry all the labels (None as a value: any value).
+
+        Volumes are those of the endpoint's own node only.
+        """
+
+    def find(self, kind: Kind, name: str) -> JSON | None:
+        """The object of exactly this name (the API's filters match prefixes), or None."""
+
+    def create(self, kind: Kind, spec: JSON) -> str:
+        """Creates an object from the body that the API documents; returns its id (a volume's name).
+
+        For services, a network's name under ``Networks[].Target`` and names of configs and secrets without ids
+        are allowed: the adapter fills in the ids.
+
+        Raises:
+            Conflict: the name is taken.
+        """
+
+    def update(self, kind: Kind, ident: str, version: int, spec: JSON) -> None:
+        """Replaces the spec of a service, or the labels of a config or secret, at a known version.
+
+        Raises:
+            OutOfSequence: the object has changed since `version` was read.
+            NotFound: it is gone.
+        """
+
+    def remove(self, kind: Kind, ident: str) -> bool:
+        """Removes an object by id or exact name; False if there was none.
+
+        Raises:
+            Conflict: it is in use.
+        """
+
+    def tasks(self, service: str) -> list[JSON]:
+        """Tasks of a service (id or name), newest first."""
+
+    def logs(self, service: str, *, tail: int | None = None) -> Iterator[str]:
+        """Lines that the tasks of a service wrote, oldest first, without following."""
+
+    def image(self, reference: str) -> JSON | None:
+        """`GET /images/{name}/json` on the endpoint's node, or None."""
+
+    def containers(self, labels: Mapping[str, str | None]) -> list[JSON]:
+        """Containers of the endpoint's own node, running or not, that carry all the labels."""

@@ -1,0 +1,57 @@
+"""Names and labels of everything that msrctl makes in a swarm.
+
+Names of services, volumes and networks are those of the original (reference: mirantis/dtr 2.9), so that
+scripts that look for them keep working. Limits: names of services 63, of configs and secrets 64 characters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from typing import Any
+
+NETWORK = "dtr-ol"
+LOCK = "msrctl-lock"
+JOURNAL = "msrctl-journal"
+
+LABEL_CLUSTER = "io.msrctl.cluster"
+LABEL_REPLICA = "io.msrctl.replica"
+LABEL_COMPONENT = "io.msrctl.component"
+LABEL_VERSION = "io.msrctl.version"
+LABEL_HASH = "io.msrctl.config-hash"
+LABEL_GENERATION = "io.msrctl.generation"
+LABEL_DTR_REPLICA = "com.docker.dtr.replica"
+LABEL_DTR_VERSION = "com.docker.dtr.version"
+
+REPLICA_ID = re.compile(r"[0-9a-f]{12}")
+
+
+def new_id() -> str:
+    """A new replica or cluster id: 12 random hex digits."""
+    return secrets.token_hex(6)
+
+
+def service(component: str, replica: str) -> str:
+    """Name of a replica's service, for example ``dtr-nginx-5f0c2a9be417``."""
+    return f"dtr-{component}-{replica}"
+
+
+def default_volume(replica: str) -> str:
+    """Name of a replica's own image volume."""
+    return f"dtr-registry-{replica}"
+
+
+def digest_of(data: Any) -> str:
+    """A short hash (12 hex digits) of JSON data or bytes, independent of the order of keys."""
+    raw = data if isinstance(data, bytes) else json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(raw).hexdigest()[:12]
+
+
+def labels(cluster: str, version: str, *, component: str, replica: str | None = None) -> dict[str, str]:
+    """Labels for an object of a cluster; objects of one replica also carry the original's labels."""
+    out = {LABEL_CLUSTER: cluster, LABEL_COMPONENT: component, LABEL_VERSION: version}
+    if replica:
+        out |= {LABEL_REPLICA: replica, LABEL_DTR_REPLICA: replica, LABEL_DTR_VERSION: version}
+    return out
