@@ -1,0 +1,123 @@
+"""What a command was asked to do: its options, already checked one by one and against each other.
+
+Absent means None: `reconfigure` changes only what was given. An empty string is a value ("take it away").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from msrctl.secret import Secret
+
+
+@dataclass(frozen=True)
+class EndpointRequest:
+    """Which engine to talk to; nothing set means DOCKER_HOST, the docker context or the local socket."""
+
+    ucp_url: str | None = None
+    ucp_username: str | None = None
+    ucp_password: Secret | None = None
+    ucp_ca: str | None = None
+    ucp_insecure_tls: bool = False
+
+
+@dataclass(frozen=True)
+class CommonRequest:
+    """Options that every command takes."""
+
+    endpoint: EndpointRequest = field(default_factory=EndpointRequest)
+    debug: bool = False
+    max_wait: float = 600.0
+    """Seconds to wait at most for one thing to happen."""
+    lock_wait: float = 0.0
+    """Seconds to wait for the lock."""
+    command_line: str = "msrctl"
+    """What was typed, without secrets, for the lock and the journal."""
+
+
+@dataclass(frozen=True)
+class SettingsRequest:
+    """Settings of the cluster and of a replica, as install and reconfigure take them."""
+
+    external_url: str | None = None
+    ca: str | None = None
+    """PEM text, `--dtr-ca`."""
+    certificate: str | None = None
+    key: Secret | None = None
+    http_port: int | None = None
+    https_port: int | None = None
+    log_level: str | None = None
+    log_protocol: str | None = None
+    log_host: str | None = None
+    http_proxy: str | None = None
+    https_proxy: str | None = None
+    no_proxy: str | None = None
+    enable_pprof: bool | None = None
+    enable_client_cert_auth: bool | None = None
+    client_cert_auth_ca: str | None = None
+    custom_ca_cert_bundle: str | None = None
+    storage_volume: str | None = None
+    """`--dtr-storage-volume`: a volume's name or an absolute path."""
+    nfs_storage_url: str | None = None
+    async_nfs: bool | None = None
+    nfs_options: str | None = None
+
+    def given(self) -> tuple[str, ...]:
+        """Names of the fields that were given."""
+        return tuple(f.name for f in fields(self) if getattr(self, f.name) is not None)
+
+
+@dataclass(frozen=True)
+class InstallRequest:
+    """`msrctl install`."""
+
+    common: CommonRequest
+    settings: SettingsRequest
+    node: str | None = None
+    """Host name or id of the swarm node for the replica; None: the endpoint's own."""
+    replica_id: str | None = None
+    overlay_subnet: str | None = None
+    admin_username: str = "admin"
+    admin_password: Secret | None = None
+    """None: generate one and show it once."""
+    image: str | None = None
+    """Image to run instead of msrctl/msr:<version>."""
+    registry_image: str | None = None
+    dry_run: bool = False
+    undo: bool = False
+    """Only take away what an interrupted install left."""
+
+
+@dataclass(frozen=True)
+class ReconfigureRequest:
+    """`msrctl reconfigure`."""
+
+    common: CommonRequest
+    settings: SettingsRequest
+    existing_replica_id: str | None = None
+    admin_username: str | None = None
+    admin_password: Secret | None = None
+    storage_migrated: bool = False
+    reinitialize_storage: bool = False
+    dry_run: bool = False
+    resume: bool = False
+    undo: bool = False
+
+
+@dataclass(frozen=True)
+class DestroyRequest:
+    """`msrctl destroy`."""
+
+    common: CommonRequest
+    replica_id: str | None = None
+    remove_data: bool = False
+    yes: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class StatusRequest:
+    """`msrctl status` and `msrctl storage usage`."""
+
+    common: CommonRequest
+    replica_id: str | None = None

@@ -1,0 +1,143 @@
+"""What commands return: frozen, and turned into text or JSON by one renderer (msrctl/ui/render.py)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from msrctl.plan.step import Change, Plan
+from msrctl.secret import Secret
+
+
+@dataclass(frozen=True)
+class InstallResult:
+    """A new deployment (or, after a dry run, the plan for one)."""
+
+    plan: Plan
+    dry_run: bool = False
+    replica_id: str = ""
+    cluster_id: str = ""
+    node: str = ""
+    url: str = ""
+    admin: str = ""
+    password: Secret | None = field(default=None, repr=False)
+    """Only if it was generated: shown once, to a person or in the JSON."""
+    ca: str | None = field(default=None, repr=False)
+    """The generated CA's certificate (PEM)."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReconfigureResult:
+    """What a reconfigure changed (or would change)."""
+
+    plan: Plan
+    dry_run: bool = False
+    changed: bool = False
+    replicas: tuple[str, ...] = ()
+    url: str = ""
+    outcome: str = "done"
+    """done, nothing to do, resumed, undone."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DestroyResult:
+    """What a destroy took away and what it kept."""
+
+    plan: Plan
+    dry_run: bool = False
+    removed: tuple[str, ...] = ()
+    kept_volumes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ComponentHealth:
+    """One component of a replica as it answered over HTTP."""
+
+    component: str
+    healthy: bool
+    detail: str
+    task_state: str = ""
+
+
+@dataclass(frozen=True)
+class ReplicaStatus:
+    """One replica as it was found."""
+
+    replica_id: str
+    node: str
+    version: str
+    url: str
+    components: tuple[ComponentHealth, ...]
+    drift: tuple[Change, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every component answers and nothing drifted."""
+        return all(c.healthy for c in self.components) and not self.drift
+
+
+@dataclass(frozen=True)
+class StatusResult:
+    """The whole deployment as it was found."""
+
+    installed: bool
+    cluster_id: str = ""
+    generation: int = 0
+    version: str = ""
+    url: str = ""
+    storage: str = ""
+    replicas: tuple[ReplicaStatus, ...] = ()
+    drift: tuple[Change, ...] = ()
+    """Drift of objects that belong to no single replica."""
+    lock: str | None = None
+    """Who holds the lock, in words."""
+    interrupted: str | None = None
+    """An operation that was interrupted, in words, with what to do."""
+    leftovers: tuple[str, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """What the exit code says."""
+        return (
+            self.installed
+            and not self.drift
+            and not self.interrupted
+            and all(r.healthy for r in self.replicas)
+        )
+
+
+@dataclass(frozen=True)
+class ReplicaUsage:
+    """Use of the image store as one replica sees it (sizes in bytes)."""
+
+    replica_id: str
+    node: str
+    store: str
+    blobs: int
+    blob_bytes: int
+    repositories: int
+    tags: int
+    total_bytes: int
+    free_bytes: int | None
+
+
+@dataclass(frozen=True)
+class UsageResult:
+    """`msrctl storage usage`."""
+
+    replicas: tuple[ReplicaUsage, ...]
+
+
+@dataclass(frozen=True)
+class LockResult:
+    """`msrctl lock status` and `msrctl lock release`."""
+
+    held: bool
+    holder: str = ""
+    command: str = ""
+    since: str = ""
+    last_heartbeat: str = ""
+    stale: bool = False
+    released: bool = False
