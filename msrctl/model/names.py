@@ -45,8 +45,9 @@ def default_volume(replica: str) -> str:
 
 def digest_of(data: Any) -> str:
     """A short hash (12 hex digits) of JSON data or bytes, independent of the order of keys."""
-    raw = data if isinstance(data, bytes) else json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
-    return hashlib.sha256(raw).hexdigest()[:12]
+    if not isinstance(data, bytes):
+        data = json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def labels(cluster: str, version: str, *, component: str, replica: str | None = None) -> dict[str, str]:

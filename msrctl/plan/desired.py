@@ -1,0 +1,218 @@
+"""What must exist in the swarm for a cluster document: networks, configs, services, as bodies for the engine.
+
+A pure function of the document: the same document gives the same bodies, byte for byte. Configs are named by
+their content, so a changed file is a new config and a service that uses it gets a new spec.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+from msrctl.model import names
+from msrctl.model.cluster import Cluster, Replica
+from msrctl.registry import config as registry_config
+from msrctl.registry import proxy
+from msrctl.storage import backend
+
+JSON = dict[str, Any]
+
+SECOND = 1_000_000_000
+"""The engine counts durations in nanoseconds."""
+GRACE = 30 * SECOND
+USER = "10001"
+"""uid and gid of the image's unprivileged user msr."""
+CUSTOM_CA_DIR = "/etc/msrctl/ca"
+
+
+@dataclass(frozen=True)
+class Desired:
+    """Bodies by name, in the order in which they are made."""
+
+    networks: dict[str, JSON]
+    configs: dict[str, JSON]
+    secrets: frozenset[str]
+    services: dict[str, JSON]
+
+
+def desired(cluster: Cluster) -> Desired:
+    """Everything that the document asks for.
+
+    Arguments:
+        cluster: the cluster document.
+    """
+    configs: dict[str, JSON] = {}
+    services: dict[str, JSON] = {}
+    for replica in cluster.replicas:
+        for component in (_registry, _proxy):
+            name, spec, used = component(cluster, replica)
+            spec["Labels"][names.LABEL_HASH] = names.digest_of(spec)
+            services[name] = spec
+            configs |= used
+    return Desired({names.NETWORK: _network(cluster)}, configs, cluster.secrets(), services)
+
+
+def _network(cluster: Cluster) -> JSON:
+    spec: JSON = {
+        "Name": names.NETWORK,
+        "Driver": "overlay",
+        "Attachable": True,
+        "CheckDuplicate": True,
+        "Labels": names.labels(cluster.id, cluster.version, component="network"),
+    }
+    if cluster.settings.overlay_subnet:
+        spec["IPAM"] = {"Driver": "default", "Config": [{"Subnet": cluster.settings.overlay_subnet}]}
+    return spec
+
+
+def _config(cluster: Cluster, component: str, path: str, text: str, *, templated: bool = False) -> JSON:
+    slug = path.rsplit("/", 1)[-1].replace(".", "-")
+    spec: JSON = {
+        "Name": f"dtr-{component}-{slug}-{names.digest_of(text.encode())}",
+        "Data": base64.b64encode(text.encode()).decode(),
+        "Labels": names.labels(cluster.id, cluster.version, component="config"),
+    }
+    if templated:
+        spec["Templating"] = {"Name": "golang"}
+    return spec
+
+
+def _registry(cluster: Cluster, replica: Replica) -> tuple[str, JSON, dict[str, JSON]]:
+    settings = cluster.settings
+    files = {
+        registry_config.CONFIG_PATH: _config(
+            cluster,
+            "registry",
+            registry_config.CONFIG_PATH,
+            registry_config.render(cluster),
+            templated=True,
+        )
+    }
+    env = [
+        f"{key}={value}"
+        for key, value in (
+            ("HTTP_PROXY", settings.http_proxy),
+            ("HTTPS_PROXY", settings.https_proxy),
+            ("NO_PROXY", settings.no_proxy),
+        )
+        if value
+    ]
+    if settings.custom_ca_cert_bundle:
+        path = f"{CUSTOM_CA_DIR}/custom-ca.pem"
+        files[path] = _config(cluster, "registry", path, settings.custom_ca_cert_bundle)
+        env.append(f"SSL_CERT_DIR=/etc/ssl/certs:{CUSTOM_CA_DIR}")
+    labels = names.labels(cluster.id, replica.version, component="registry", replica=replica.id)
+    mount = backend(cluster.storage).mount(replica.id, labels)
+    container: JSON = {
+        "Image": replica.registry_image or replica.image,
+        "Command": ["/usr/bin/docker-registry"] if not replica.registry_image else ["registry"],
+        "Args": ["serve", registry_config.CONFIG_PATH],
+        "Env": env,
+        # uid 0, because stores that are taken over belong to root; but without root's powers, except to
+        # read and write a directory whatever its owner (docs/adr/0002-one-image.md).
+        "User": "0:0",
+        "CapabilityDrop": ["ALL"],
+        "CapabilityAdd": ["CAP_DAC_OVERRIDE"],
+        "ReadOnly": True,
+        "Mounts": [*([mount] if mount else []), _tmpfs()],
+        "Healthcheck": _healthcheck(registry_config.HTTP_PORT, replica),
+        "StopGracePeriod": GRACE,
+        "Configs": [_file(path, spec, uid="0") for path, spec in files.items()],
+        "Secrets": [
+            _secret("http.secret", cluster.http_secret, uid="0"),
+            _secret("htpasswd", cluster.accounts.htpasswd_secret, uid="0"),
+        ],
+        "Labels": labels,
+    }
+    spec = _service(cluster, replica, "registry", container, labels, order="start-first")
+    return spec["Name"], spec, {body["Name"]: body for body in files.values()}
+
+
+def _proxy(cluster: Cluster, replica: Replica) -> tuple[str, JSON, dict[str, JSON]]:
+    files = {
+        path: _config(cluster, "nginx", path, text) for path, text in proxy.render(cluster, replica).items()
+    }
+    labels = names.labels(cluster.id, replica.version, component="nginx", replica=replica.id)
+    container: JSON = {
+        "Image": replica.image,
+        "Command": ["/usr/sbin/nginx"],
+        "Args": ["-g", "daemon off;"],
+        "User": f"{USER}:{USER}",
+        "CapabilityDrop": ["ALL"],
+        "ReadOnly": True,
+        "Mounts": [_tmpfs()],
+        "Healthcheck": _healthcheck(8081, replica),
+        "StopSignal": "SIGQUIT",
+        "StopGracePeriod": GRACE,
+        "Configs": [_file(path, spec, uid=USER) for path, spec in files.items()],
+        "Secrets": [_secret("tls.key", cluster.tls.key_secret, uid=USER)],
+        "Labels": labels,
+    }
+    # A service with host ports cannot start its new task before the old one has left (swarm.md, traps).
+    spec = _service(cluster, replica, "nginx", container, labels, order="stop-first")
+    spec["EndpointSpec"]["Ports"] = [
+        {"Protocol": "tcp", "TargetPort": target, "PublishedPort": published, "PublishMode": "host"}
+        for target, published in ((8080, replica.http_port), (8443, replica.https_port))
+    ]
+    return spec["Name"], spec, {body["Name"]: body for body in files.values()}
+
+
+def _service(
+    cluster: Cluster, replica: Replica, component: str, container: JSON, labels: dict[str, str], *, order: str
+) -> JSON:
+    update = {
+        "Parallelism": 1,
+        "Order": order,
+        # A net under msrctl's own undo: killed in an update that fails, the engine goes back by itself.
+        "FailureAction": "rollback",
+        "Monitor": 5 * SECOND,
+    }
+    spec: JSON = {
+        "Name": names.service(component, replica.id),
+        "Labels": dict(labels),
+        "Mode": {"Replicated": {"Replicas": 1}},
+        "TaskTemplate": {
+            "ContainerSpec": container,
+            "Placement": {"Constraints": [f"node.id=={replica.node_id}"]},
+            "RestartPolicy": {"Condition": "any", "Delay": 2 * SECOND},
+            "Networks": [{"Target": names.NETWORK}],
+        },
+        "UpdateConfig": update,
+        "RollbackConfig": {"Parallelism": 1, "Order": order, "FailureAction": "pause", "Monitor": 5 * SECOND},
+        "EndpointSpec": {"Mode": "dnsrr"},
+    }
+    if cluster.settings.log_protocol != "internal":
+        spec["TaskTemplate"]["LogDriver"] = {
+            "Name": "syslog",
+            "Options": {
+                "syslog-address": f"{cluster.settings.log_protocol}://{cluster.settings.log_host}",
+                "tag": spec["Name"],
+            },
+        }
+    return spec
+
+
+def _healthcheck(port: int, replica: Replica) -> JSON:
+    """Liveness only: a store that is away must not make the engine restart a registry that waits for it."""
+    wget = "wget" if replica.registry_image and port == registry_config.HTTP_PORT else "/bin/busybox"
+    args = [] if wget == "wget" else ["wget"]
+    return {
+        "Test": ["CMD", wget, *args, "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}/"],
+        "Interval": 2 * SECOND,
+        "Timeout": 5 * SECOND,
+        "Retries": 15,
+        "StartPeriod": 10 * SECOND,
+    }
+
+
+def _tmpfs() -> JSON:
+    return {"Type": "tmpfs", "Target": "/tmp", "TmpfsOptions": {"SizeBytes": 64 << 20, "Mode": 0o1777}}  # noqa: S108
+
+
+def _file(path: str, spec: JSON, *, uid: str) -> JSON:
+    return {"ConfigName": spec["Name"], "File": {"Name": path, "UID": uid, "GID": uid, "Mode": 0o444}}
+
+
+def _secret(target: str, name: str, *, uid: str) -> JSON:
+    return {"SecretName": name, "File": {"Name": target, "UID": uid, "GID": uid, "Mode": 0o400}}

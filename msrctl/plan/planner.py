@@ -1,0 +1,129 @@
+"""Desired and observed state in, plan out. Pure, deterministic, and the only place that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from msrctl.errors import WrongState
+from msrctl.plan.compare import service_changes
+from msrctl.plan.desired import Desired
+from msrctl.plan.step import Change, Plan, Step
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the swarm holds, by name: objects of one cluster, and names that belong to somebody else."""
+
+    networks: dict[str, JSON] = field(default_factory=dict)
+    configs: dict[str, JSON] = field(default_factory=dict)
+    secrets: dict[str, JSON] = field(default_factory=dict)
+    services: dict[str, JSON] = field(default_factory=dict)
+    foreign: frozenset[tuple[str, str]] = frozenset()
+    """(kind, name) of objects that have one of our names but not our cluster's label."""
+
+    def network_names(self) -> dict[str, str]:
+        """Network ids to names."""
+        return {n.get("Id", ""): name for name, n in self.networks.items()}
+
+
+def plan(
+    title: str, wanted: Desired, observed: Observed, new_secrets: Mapping[str, str], document: str
+) -> Plan:
+    """The steps that turn `observed` into `wanted`; empty when nothing is to be done.
+
+    Order: what services need first; then the document, from which on the change can be finished by another
+    run; then services, each checked before the next replica is touched.
+
+    Arguments:
+        title: what the plan is for.
+        wanted: from `desired`.
+        observed: what the swarm holds.
+        new_secrets: secrets that must be created, name to a few words about each.
+        document: why the document is written ("generation 2: external URL"), or "" if it does not change.
+
+    Raises:
+        WrongState: an object of somebody else has one of our names.
+    """
+    refuse_foreign(observed)
+    steps: list[Step] = []
+    for name, spec in wanted.networks.items():
+        if name not in observed.networks:
+            steps.append(
+                Step("create", "network", name, "overlay, attachable", "all services share it", spec)
+            )
+    for name, words in new_secrets.items():
+        if name not in observed.secrets:
+            steps.append(Step("create", "secret", name, words, "kept in the swarm only"))
+    for name, spec in wanted.configs.items():
+        if name not in observed.configs:
+            steps.append(Step("create", "config", name, "", "a service reads it", spec))
+    if document:
+        steps.append(Step("write", "document", "cluster", document, "what is wanted from now on"))
+    steps += _services(wanted, observed)
+    return Plan(title, tuple(steps))
+
+
+def _services(wanted: Desired, observed: Observed) -> list[Step]:
+    creates, checks, updates = [], [], []
+    for name, spec in wanted.services.items():
+        found = observed.services.get(name)
+        if found is None:
+            creates.append(Step("create", "service", name, words(spec), "it does not exist", spec))
+            checks.append(_check(name))
+            continue
+        changes = service_changes(spec, found, observed.network_names())
+        if changes:
+            updates.append(
+                Step("update", "service", name, words(spec), "it runs with other settings", spec, changes)
+            )
+            updates.append(_check(name))
+    # New services start side by side; existing ones change one after another.
+    return [*creates, *checks, *updates]
+
+
+def drift(wanted: Desired, observed: Observed) -> dict[str, tuple[Change, ...]]:
+    """Per service what is wanted and not so; a missing service is one change."""
+    out: dict[str, tuple[Change, ...]] = {}
+    for name, spec in wanted.services.items():
+        found = observed.services.get(name)
+        changes = (
+            service_changes(spec, found, observed.network_names())
+            if found
+            else (Change(name, "a service", None),)
+        )
+        if changes:
+            out[name] = changes
+    return out
+
+
+def refuse_foreign(observed: Observed) -> None:
+    """Raises WrongState if an object that is not ours has one of our names."""
+    if observed.foreign:
+        kinds = ", ".join(f"{kind} {name}" for kind, name in sorted(observed.foreign))
+        raise WrongState(
+            f"names that msrctl needs are taken by objects that it did not make: {kinds}",
+            code="PRE-NAME-CLASH",
+            state="Nothing was changed.",
+            hint="Rename or remove them (docker inspect NAME shows what they are), then run this again.",
+        )
+
+
+def words(spec: JSON) -> str:
+    """A service in a few words: its ports, or its store."""
+    ports = spec["EndpointSpec"].get("Ports", [])
+    if ports:
+        return "ports " + ", ".join(str(p["PublishedPort"]) for p in ports)
+    mounts = spec["TaskTemplate"]["ContainerSpec"]["Mounts"]
+    return ", ".join(f"{m['Type']} {m['Source']}" for m in mounts if m.get("Source"))
+
+
+def _check(name: str) -> Step:
+    component = name.split("-")[1]
+    what = {"registry": "healthy, an upload opens", "nginx": "it answers over HTTPS"}.get(
+        component, "running"
+    )
+    return Step("check", "service", name, what, "the next step relies on it")

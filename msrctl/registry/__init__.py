@@ -1,0 +1,1 @@
+"""The registry: its configuration, the proxy in front of it, a client to probe it."""
