@@ -6,10 +6,13 @@ Objects go in and out as the JSON of the Engine API, version 1.41
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from msrctl.errors import MsrctlError
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import Iterator, Mapping
 
 JSON = dict[str, Any]
 Kind = Literal["services", "configs", "secrets", "networks", "volumes"]
@@ -57,6 +60,9 @@ class Engine(Protocol):
     def clone(self) -> Engine:
         """Another connection to the same endpoint, for another thread."""
 
+    def close(self) -> None:
+        """Closes the connections; a clone is closed by who made it."""
+
     def info(self) -> JSON:
         """`GET /info`."""
 
@@ -84,8 +90,9 @@ class Engine(Protocol):
     def create(self, kind: Kind, spec: JSON) -> str:
         """Creates an object from the body that the API documents; returns its id (a volume's name).
 
-        For services, a network's name under ``Networks[].Target`` and names of configs and secrets without ids
-        are allowed: the adapter fills in the ids.
+        For services, a network's name under ``Networks[].Target`` and names of configs and secrets without
+        ids are allowed: the adapter fills in the ids. A volume that exists already keeps its options without
+        a word (the engine's own behaviour): its name is returned and nothing raised.
 
         Raises:
             Conflict: the name is taken.
@@ -106,7 +113,7 @@ class Engine(Protocol):
             Conflict: it is in use.
         """
 
-    def tasks(self, service: str) -> list[JSON]:
+    def tasks(self, service: str) -> builtins.list[JSON]:
         """Tasks of a service (id or name), newest first."""
 
     def logs(self, service: str, *, tail: int | None = None) -> Iterator[str]:
@@ -115,5 +122,5 @@ class Engine(Protocol):
     def image(self, reference: str) -> JSON | None:
         """`GET /images/{name}/json` on the endpoint's node, or None."""
 
-    def containers(self, labels: Mapping[str, str | None]) -> list[JSON]:
+    def containers(self, labels: Mapping[str, str | None]) -> builtins.list[JSON]:
         """Containers of the endpoint's own node, running or not, that carry all the labels."""
