@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
@@ -17,13 +16,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from tls_factory import client_context, server_context, shake_hands
 
 from msrctl.errors import UsageFault, VerifyFailed
 from msrctl.secret import Secret
 from msrctl.tls.authority import create_authority, key_fingerprint, new_key, sign, signing_request
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAMES = ["registry.example.com", "node-1", "10.0.0.5", "2001:db8::5"]
 
@@ -47,32 +44,14 @@ def test_a_certificate_has_exactly_the_names_that_were_asked_for() -> None:
 
 
 @pytest.mark.parametrize("host", [*NAMES, "other.example.com"])
-def test_openssl_in_its_strict_mode_accepts_it_for_its_names_and_no_other(tmp_path: Path, host: str) -> None:
+def test_openssl_in_its_strict_mode_accepts_it_for_its_names_and_no_other(host: str) -> None:
     certificate, key, authority = issue(*NAMES)
-    (tmp_path / "cert.pem").write_text(certificate)
-    (tmp_path / "key.pem").write_bytes(key.reveal())
-    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-    client_context = ssl.create_default_context(cadata=authority)
-    client_context.verify_flags |= ssl.VERIFY_X509_STRICT
+    client, server = client_context(authority), server_context(certificate, key)
     if host in NAMES:
-        shake_hands(client_context, server_context, host)
+        shake_hands(client, server, host)
     else:
         with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
-            shake_hands(client_context, server_context, host)
-
-
-def shake_hands(client_context: ssl.SSLContext, server_context: ssl.SSLContext, host: str) -> None:
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = client_context.wrap_bio(to_client, to_server, server_hostname=host)
-    server = server_context.wrap_bio(to_server, to_client, server_side=True)
-    for _ in range(4):
-        for side in (client, server):
-            try:
-                side.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-    assert client.version()
+            shake_hands(client, server, host)
 
 
 def test_a_certificate_is_for_servers_and_is_no_authority() -> None:
