@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 # The registry (CNCF Distribution 2.8.3) keeps no session: it verifies bcrypt on EVERY request, and a push of
 # an image is dozens of them. A generated password has 128 random bits, which nobody guesses however fast the
 # hash is, so it needs no stretching (2 ms). One that a person chose needs it (about 60 ms a request).
-ROUNDS_GENERATED = 5
-ROUNDS_CHOSEN = 10
+GENERATED_ROUNDS = 5
+CHOSEN_ROUNDS = 10
 
 PASSWORD_VARIABLE = "MSRCTL_ADMIN_PASSWORD"  # noqa: S105  # a name, not a password
 
@@ -79,7 +79,7 @@ class ChosenPassword:
     @property
     def rounds(self) -> int:
         """The bcrypt cost that suits it."""
-        return ROUNDS_GENERATED if self.origin == "generated" else ROUNDS_CHOSEN
+        return GENERATED_ROUNDS if self.origin == "generated" else CHOSEN_ROUNDS
 
 
 def generate_password() -> Secret:
@@ -129,7 +129,7 @@ def htpasswd_line(user: str, password: Secret, *, rounds: int) -> Secret:
     Arguments:
         user: the user name.
         password: the password.
-        rounds: bcrypt's cost, `ROUNDS_GENERATED` or `ROUNDS_CHOSEN`.
+        rounds: bcrypt's cost, `GENERATED_ROUNDS` or `CHOSEN_ROUNDS`.
 
     Raises:
         UsageFault: the name or the password is not acceptable.

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msrctl.accounts import (
-    ROUNDS_CHOSEN,
-    ROUNDS_GENERATED,
+    CHOSEN_ROUNDS,
+    GENERATED_ROUNDS,
     PasswordSources,
     SecretFile,
     check_password,
@@ -111,8 +111,8 @@ def test_a_file_with_comments_damage_and_a_later_line_is_read_as_the_registry_re
 
 
 def test_the_hash_costs_little_for_a_generated_password_and_more_for_a_chosen_one() -> None:
-    assert read_password(PasswordSources()).rounds == ROUNDS_GENERATED == 5
-    assert read_password(PasswordSources(environment="chosen")).rounds == ROUNDS_CHOSEN == 10
+    assert read_password(PasswordSources()).rounds == GENERATED_ROUNDS == 5
+    assert read_password(PasswordSources(environment="chosen")).rounds == CHOSEN_ROUNDS == 10
 
 
 def never() -> Secret:
