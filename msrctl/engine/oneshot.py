@@ -1,0 +1,254 @@
+"""Runs msrctl once on a node of the swarm, and brings back its JSON lines and its exit code."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from msrctl.engine import clock
+from msrctl.engine.protocol import JSON, ApiError, Engine, NotFound
+from msrctl.errors import MsrctlError, Unreachable
+from msrctl.model import names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+COMPONENT = "oneshot"
+POLL_SECONDS = 0.1
+REMOVAL_SECONDS = 20.0
+# How long "no suitable node" may stand: swarm says it as well while it waits for a port or for memory.
+PLACEMENT_SECONDS = 5.0
+ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "remove", "orphaned"})
+
+
+@dataclass(frozen=True)
+class OneShotResult:
+    """What came of a one-shot.
+
+    Arguments:
+        exit_code: that of the program; None if it never ran.
+        lines: the JSON objects that it printed, one a line.
+        raw_log: everything that it printed, line by line, oldest first.
+        task_error: the engine's message if the task failed, for example why a volume could not be mounted.
+    """
+
+    exit_code: int | None
+    lines: tuple[JSON, ...]
+    raw_log: tuple[str, ...]
+    task_error: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the program ran and ended with 0."""
+        return self.exit_code == 0
+
+
+def run_oneshot(
+    engine: Engine,
+    *,
+    image_id: str,
+    node_id: str,
+    args: Sequence[str],
+    mounts: Sequence[JSON] = (),
+    configs: Sequence[JSON] = (),
+    secrets: Sequence[JSON] = (),
+    networks: Sequence[str] = (),
+    labels: Mapping[str, str],
+    timeout: float,
+    program: Sequence[str] = ("msrctl",),
+    user: str | None = None,
+) -> OneShotResult:
+    """Runs a program once on a node, and removes every trace of it.
+
+    A replicated service with restart policy none, not a replicated-job: Docker Engine 20.10 never removes the
+    containers of removed jobs, and their volumes stay in use (reference: measured).
+
+    Arguments:
+        engine: any manager.
+        image_id: ``sha256:...``; the node must have it, no registry is asked.
+        node_id: where to run.
+        args: arguments of the program; anybody who can read the swarm sees them: no secrets.
+        mounts: mounts as in the Engine API's ContainerSpec.
+        configs: references to configs, by name, likewise.
+        secrets: references to secrets, by name, likewise.
+        networks: names; ``host`` is the node's own.
+        labels: for the service and the container, for example those of the cluster.
+        timeout: seconds until the program must have ended.
+        program: what to run; the image has msrctl.
+        user: whom to run as, if not the image's user.
+
+    Raises:
+        Unreachable: the node is gone, down or takes no work (codes NODE-UNKNOWN, NODE-DOWN), or the time
+            is over (code ONESHOT-TIMEOUT).
+    """
+    _require_ready(engine, node_id)
+    container = {
+        "Image": image_id,
+        "Command": list(program),
+        "Args": list(args),
+        "Mounts": list(mounts),
+        "Configs": list(configs),
+        "Secrets": list(secrets),
+        "Labels": {**labels, names.LABEL_COMPONENT: COMPONENT},
+        **({"User": user} if user else {}),
+    }
+    spec = _service(container, node_id, networks)
+    ident = ""
+    try:
+        ident = engine.create("services", spec)
+        task = _wait(engine, ident, node_id, timeout)
+        return _result(engine, ident, task)
+    finally:
+        # By name if the answer to `create` never came: a signal may fall anywhere.
+        _remove(engine, ident or _ident_of(engine, spec["Name"]), node_id)
+
+
+def sweep_oneshots(engine: Engine, *, older_than: float = 900.0) -> list[str]:
+    """Removes one-shots that a killed msrctl left behind; returns their names.
+
+    Arguments:
+        engine: any manager.
+        older_than: seconds; younger ones may belong to a msrctl that is at work (status takes no lock).
+    """
+    now = clock.now(engine)
+    swept = []
+    for found in engine.list("services", {names.LABEL_COMPONENT: COMPONENT}):
+        age = (now - clock.moment(found["CreatedAt"])).total_seconds()
+        if age >= older_than and engine.remove("services", found["ID"]):
+            swept.append(str(found["Spec"]["Name"]))
+    return swept
+
+
+def _service(container: JSON, node_id: str, networks: Sequence[str]) -> JSON:
+    return {
+        "Name": f"msrctl-run-{secrets.token_hex(6)}",
+        "Labels": container["Labels"],
+        "Mode": {"Replicated": {"Replicas": 1}},
+        "EndpointSpec": {"Mode": "dnsrr"},
+        "TaskTemplate": {
+            "ContainerSpec": container,
+            "RestartPolicy": {"Condition": "none"},
+            "Placement": {"Constraints": [f"node.id=={node_id}"]},
+            "Networks": [{"Target": name} for name in networks],
+            # The engine's default driver may be one whose log cannot be read back.
+            "LogDriver": {"Name": "json-file"},
+        },
+    }
+
+
+def _require_ready(engine: Engine, node_id: str) -> None:
+    """Swarm accepts a service for a node that is gone, and its task waits for ever: look first."""
+    node = next((n for n in engine.nodes() if n["ID"] == node_id), None)
+    if node is None:
+        raise Unreachable(
+            f"node {node_id} is not in this swarm",
+            code="NODE-UNKNOWN",
+            hint="docker node ls lists the nodes.",
+        )
+    name = node.get("Description", {}).get("Hostname") or node_id
+    state, availability = node["Status"]["State"], node["Spec"].get("Availability", "active")
+    if state != "ready":
+        raise Unreachable(
+            f"node {name} is {state}",
+            code="NODE-DOWN",
+            hint=f"Bring it back: docker node inspect {name} says more.",
+        )
+    if availability != "active":
+        raise Unreachable(
+            f"node {name} takes no work: its availability is {availability}",
+            code="NODE-DOWN",
+            hint=f"docker node update --availability active {name}",
+        )
+
+
+def _wait(engine: Engine, ident: str, node_id: str, timeout: float) -> JSON:
+    """The task, once it has ended."""
+    began = time.monotonic()
+    while True:
+        task: JSON = next(iter(engine.tasks(ident)), {"Status": {"State": "new"}})
+        state, message = task["Status"]["State"], _message(task)
+        if state in ENDED:
+            return task
+        waited = time.monotonic() - began
+        if state == "pending" and message and waited > min(PLACEMENT_SECONDS, timeout):
+            raise Unreachable(
+                f"node {node_id} does not take the task: {message}",
+                code="NODE-DOWN",
+                hint="docker node ls shows which nodes are ready.",
+            )
+        if waited > timeout:
+            details = f" (the task is {state}{': ' + message if message else ''})"
+            raise Unreachable(
+                f"a one-shot on node {node_id} did not end within {clock.in_words(timeout)}{details}",
+                code="ONESHOT-TIMEOUT",
+                details=_log_end(engine, ident),
+                hint="Look at that node: is its disk or network slow, or does a mount hang?",
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _result(engine: Engine, ident: str, task: JSON) -> OneShotResult:
+    container = task["Status"].get("ContainerStatus") or {}
+    log = tuple(engine.logs(ident))
+    # A container that could not be started has an exit code too, which is not the program's.
+    message = _message(task)
+    ran = task["Status"]["State"] == "complete" or message.startswith("task: non-zero exit")
+    return OneShotResult(
+        exit_code=container.get("ExitCode", 0) if ran else None,
+        lines=tuple(data for line in log if (data := _parsed(line)) is not None),
+        raw_log=log,
+        task_error=message,
+    )
+
+
+def _message(task: JSON) -> str:
+    return str(task["Status"].get("Err") or "")
+
+
+def _parsed(line: str) -> JSON | None:
+    try:
+        data: Any = json.loads(line)
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _log_end(engine: Engine, ident: str) -> tuple[str, ...]:
+    try:
+        return tuple(engine.logs(ident, tail=10))
+    except MsrctlError:
+        return ()
+
+
+def _ident_of(engine: Engine, name: str) -> str:
+    found = engine.find("services", name)
+    return str(found["ID"]) if found else ""
+
+
+def _remove(engine: Engine, ident: str, node_id: str) -> None:
+    """Removes the service and waits until nothing of it is left.
+
+    Containers of other nodes cannot be seen from here. Theirs are removed right after the task; whoever
+    removes a volume there must be ready to try again.
+    """
+    if not ident:
+        return
+    engine.remove("services", ident)
+    here = engine.info().get("Swarm", {}).get("NodeID") == node_id
+    deadline = time.monotonic() + REMOVAL_SECONDS
+    while time.monotonic() < deadline:
+        if not _tasks(engine, ident) and not (
+            here and engine.containers({"com.docker.swarm.service.id": ident})
+        ):
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _tasks(engine: Engine, ident: str) -> list[JSON]:
+    try:
+        return engine.tasks(ident)
+    except (NotFound, ApiError):
+        return []
