@@ -72,8 +72,8 @@ def missing(reference: str) -> ImageMissing:
     return ImageMissing(
         f"the engine has no image {reference}",
         state="nothing was changed",
-        hint="build it with `msrctl images build`, or bring it along: `msrctl images save FILE` where it is, "
-        "`msrctl images load FILE` here",
+        hint="build it with `msrctl images build`, or bring it along: `msrctl images save -o FILE` where it is, "
+        "`msrctl images load -i FILE` here",
     )
 
 
