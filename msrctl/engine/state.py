@@ -89,7 +89,7 @@ class StateStore:
             raise MsrctlError(
                 f"the cluster document has {len(data):,} bytes; the limit is {DOCUMENT_LIMIT:,}"
             )
-        name = f"msrctl-state-{generation}-{names.digest_of(data)}"
+        name = document_name(document, generation)
         self._refuse_if_changed(generation, name)
         labels = names.labels(cluster, msrctl.__version__, component="document")
         spec = {
@@ -186,6 +186,11 @@ class StateStore:
             return
         if _generation(newest) > generation or newest["Spec"]["Name"] != name:
             raise _changed(generation)
+
+
+def document_name(document: JSON, generation: int) -> str:
+    """Name of the config that holds a document: a journal must know it before the document is written."""
+    return f"msrctl-state-{generation}-{names.digest_of(_canonical(document))}"
 
 
 def _generation(config: JSON) -> int:
