@@ -13,6 +13,8 @@ from msrctl.errors import WrongState
 from msrctl.model.schema import problems
 
 FORMAT = 1
+PROBE_USER = "msrctl-probe"
+"""The registry's second account: passwords cannot be read back from a swarm, so msrctl has one of its own."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Accounts:
 
     admin: str
     htpasswd_secret: str
+    probe_secret: str
+    """Password of the account that msrctl itself probes with (`PROBE_USER`)."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ class Cluster:
 
     def secrets(self) -> frozenset[str]:
         """Names of all swarm secrets that the cluster needs."""
-        named = (self.tls.key_secret, self.tls.ca_key_secret, self.accounts.htpasswd_secret, self.http_secret)
+        accounts = (self.accounts.htpasswd_secret, self.accounts.probe_secret)
+        named = (self.tls.key_secret, self.tls.ca_key_secret, self.http_secret, *accounts)
         return frozenset(n for n in named if n)
 
     def url(self, replica: Replica | None = None) -> str:

@@ -43,6 +43,12 @@ def default_volume(replica: str) -> str:
     return f"dtr-registry-{replica}"
 
 
+def config(component: str, path: str, text: str) -> str:
+    """Name of the config that holds a file: by its content, so that a change is another config."""
+    slug = path.rsplit("/", 1)[-1].replace(".", "-")
+    return f"dtr-{component}-{slug}-{digest_of(text.encode())}"
+
+
 def digest_of(data: Any) -> str:
     """A short hash (12 hex digits) of JSON data or bytes, independent of the order of keys."""
     if not isinstance(data, bytes):

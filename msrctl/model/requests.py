@@ -77,6 +77,8 @@ class InstallRequest:
     """Host name or id of the swarm node for the replica; None: the endpoint's own."""
     replica_id: str | None = None
     overlay_subnet: str | None = None
+    advertise_addr: str | None = None
+    """Address that a new single-node swarm advertises; None: the engine chooses."""
     admin_username: str = "admin"
     admin_password: Secret | None = None
     """None: generate one and show it once."""
@@ -102,6 +104,8 @@ class ReconfigureRequest:
     dry_run: bool = False
     resume: bool = False
     undo: bool = False
+    yes: bool = False
+    """Questions are answered with yes."""
 
 
 @dataclass(frozen=True)

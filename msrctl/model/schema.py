@@ -16,7 +16,7 @@ def problems(name: str, data: Any) -> tuple[str, ...]:
         name: a file of schemas/ without its ending.
         data: parsed JSON or YAML.
     """
-    import jsonschema  # noqa: PLC0415 - 60 ms at import, and most commands never need it
+    import jsonschema
 
     validator = jsonschema.Draft202012Validator(load(name))
     errors = sorted(validator.iter_errors(data), key=lambda e: [str(p) for p in e.absolute_path])

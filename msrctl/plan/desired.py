@@ -67,9 +67,8 @@ def _network(cluster: Cluster) -> JSON:
 
 
 def _config(cluster: Cluster, component: str, path: str, text: str, *, templated: bool = False) -> JSON:
-    slug = path.rsplit("/", 1)[-1].replace(".", "-")
     spec: JSON = {
-        "Name": f"dtr-{component}-{slug}-{names.digest_of(text.encode())}",
+        "Name": names.config(component, path, text),
         "Data": base64.b64encode(text.encode()).decode(),
         "Labels": names.labels(cluster.id, cluster.version, component="config"),
     }

@@ -1,0 +1,88 @@
+"""Waits until a service runs what its spec says, and tells early and with the reason when it never will."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from msrctl.errors import MsrctlError
+
+if TYPE_CHECKING:
+    from msrctl.engine.protocol import JSON, Engine
+
+POLL_SECONDS = 0.15
+FAILURES = 2
+"""A task that failed this often for one spec is not going to work: swarm would try for ever."""
+ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
+PATIENCE_SECONDS = 6.0
+"""How long a task may wait for a place, for example for a port that its predecessor still holds."""
+
+
+def wait_running(engine: Engine, service: str, timeout: float) -> JSON:
+    """The one task of a service that runs its present spec; all older tasks have ended.
+
+    Arguments:
+        engine: any manager.
+        service: the service's name.
+        timeout: seconds.
+
+    Raises:
+        MsrctlError: it does not come up; the message has the engine's reason and the details the log's end.
+    """
+    end = time.monotonic() + timeout
+    began = time.monotonic()
+    while True:
+        found = engine.find("services", service)
+        if found is None:
+            raise MsrctlError(f"service {service} was removed while it started", code="SERVICE-GONE")
+        tasks = engine.tasks(found["ID"])
+        current = [t for t in tasks if _runs(t, found)]
+        running = [t for t in current if t["Status"]["State"] == "running"]
+        old = [t for t in tasks if not _runs(t, found) and t["Status"]["State"] not in ENDED]
+        update = (found.get("UpdateStatus") or {}).get("State", "")
+        if update.startswith("rollback") or update == "paused":
+            raise _failure(engine, service, tasks, "the engine rolled the update back")
+        if running and not old and update in {"", "completed"}:
+            return running[0]
+        failed = [t for t in current if t["Status"]["State"] in {"failed", "rejected"}]
+        if len(failed) >= FAILURES:
+            raise _failure(engine, service, failed, "its tasks fail")
+        waiting = [t["Status"].get("Err") for t in current if t["Status"]["State"] == "pending"]
+        if any(waiting) and time.monotonic() - began > PATIENCE_SECONDS:
+            raise _failure(engine, service, current, "no node can take it")
+        if time.monotonic() > end:
+            raise _failure(engine, service, current or tasks, f"it does not run after {timeout:.0f} s")
+        time.sleep(POLL_SECONDS)
+
+
+def wait_gone(engine: Engine, services: list[str], timeout: float) -> None:
+    """Waits until the tasks of removed services have ended, by id.
+
+    Arguments:
+        engine: any manager.
+        services: ids of services that were removed.
+        timeout: seconds; when they are over it simply returns, since removals are tried again anyway.
+    """
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if not any(t["Status"]["State"] not in ENDED for s in services for t in engine.tasks(s)):
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _runs(task: JSON, service: JSON) -> bool:
+    """Whether a task was made from the service's present spec (labels and ids of networks aside)."""
+    wanted = service["Spec"]["TaskTemplate"]
+    have = task["Spec"]
+    same = have.get("ContainerSpec") == wanted.get("ContainerSpec")
+    return bool(same and have.get("ForceUpdate", 0) == wanted.get("ForceUpdate", 0))
+
+
+def _failure(engine: Engine, service: str, tasks: list[JSON], why: str) -> MsrctlError:
+    reasons = [t["Status"].get("Err") for t in tasks if t["Status"].get("Err")]
+    message = f"service {service} does not start: {why}" + (f": {reasons[0]}" if reasons else "")
+    try:
+        log = tuple(engine.logs(service, tail=15))
+    except MsrctlError:
+        log = ()  # the reason above matters more than a log that cannot be read
+    return MsrctlError(message, code="SERVICE-FAILED", details=tuple(f"log: {line}" for line in log))

@@ -1,0 +1,102 @@
+"""Carries out undo records: small JSON bodies that a journal keeps, each safe to run twice.
+
+``{"op": "remove", "kind", "name"}``, ``{"op": "restore", "kind": "services", "name", "spec"}``,
+``{"op": "remove-volume", "name", "node", "labels", "image"}``.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from msrctl.engine.converge import wait_gone, wait_running
+from msrctl.engine.protocol import ApiError, Conflict, OutOfSequence
+from msrctl.engine.volumes import remove_volume
+from msrctl.errors import MsrctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from msrctl.engine.protocol import JSON, Engine, Kind
+
+IN_USE_SECONDS = 45.0
+"""Longer than the stop grace period: until then an object may still be in use by a task that drains."""
+RESTORE_SECONDS = 120.0
+
+
+def undo(engine: Engine, entries: Iterable[tuple[int, str, list[JSON]]], warn: Callable[[str], None]) -> None:
+    """Undoes journal entries in the order given (a journal gives them last in, first out).
+
+    Arguments:
+        engine: a manager.
+        entries: (number, state, records) as `Journal.begun` gives them.
+        warn: told about what could not be undone; the rest is undone all the same.
+
+    Raises:
+        MsrctlError: at least one record could not be undone; the message names each.
+    """
+    failed: list[str] = []
+    for _, _, records in entries:
+        for record in records:
+            try:
+                undo_one(engine, record)
+            except MsrctlError as error:
+                failed.append(f"{record['op']} {record['name']}: {error}")
+                warn(f"not undone: {failed[-1]}")
+    if failed:
+        raise MsrctlError(
+            "some steps could not be undone",
+            code="UNDO-INCOMPLETE",
+            details=tuple(failed),
+            hint="Mend the cause, then run the command with --undo again; the journal is kept.",
+        )
+
+
+def undo_one(engine: Engine, record: JSON) -> None:
+    """Undoes one record; nothing happens if it is undone already."""
+    match record["op"]:
+        case "remove":
+            remove(engine, record["kind"], record["name"])
+        case "restore":
+            restore_service(engine, record["name"], record["spec"])
+        case "remove-volume":
+            remove_volume(engine, record["name"], record["node"], record["labels"], image=record["image"])
+        case other:
+            raise MsrctlError(
+                f"the journal has an undo that this msrctl does not know: {other}", code="JOURNAL-NEWER"
+            )
+
+
+def remove(engine: Engine, kind: Kind, name: str) -> None:
+    """Removes an object by exact name, waiting while tasks that end still use it."""
+    found = engine.find(kind, name)
+    if found is None:
+        return
+    ident = found.get("ID") or found.get("Id") or name
+    end = time.monotonic() + IN_USE_SECONDS
+    while True:
+        try:
+            engine.remove(kind, ident)
+            break
+        except ApiError as error:
+            # 400 for configs and secrets, 409 or 403 for networks: still in use.
+            if error.status not in {400, 403, 409} or time.monotonic() > end:
+                raise
+            time.sleep(0.3)
+    if kind == "services":
+        wait_gone(engine, [ident], IN_USE_SECONDS)
+
+
+def restore_service(engine: Engine, name: str, spec: JSON) -> None:
+    """Puts a service back to an earlier spec and waits until it runs it; creates it anew if it is gone."""
+    for _ in range(20):
+        found = engine.find("services", name)
+        try:
+            if found is None:
+                engine.create("services", spec)
+            elif found["Spec"] != spec:
+                engine.update("services", found["ID"], found["Version"]["Index"], spec)
+            break
+        except (OutOfSequence, Conflict):
+            time.sleep(0.2)  # the engine itself is rolling it back at this moment
+    wait_running(engine, name, RESTORE_SECONDS)

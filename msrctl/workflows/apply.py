@@ -1,0 +1,105 @@
+"""Applies a change of the cluster document: journal, plan, then what nobody needs any more goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msrctl.engine.journal import Journal, JournalHeader
+from msrctl.engine.process import this_process
+from msrctl.engine.protocol import ApiError
+from msrctl.engine.state import StateStore, document_name
+from msrctl.model import names
+from msrctl.plan.desired import desired
+from msrctl.workflows.execute import Execution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from msrctl.engine.docker import DockerEngine
+    from msrctl.engine.lock import Lock
+    from msrctl.model.cluster import Cluster
+    from msrctl.model.requests import CommonRequest
+    from msrctl.plan.planner import Observed
+    from msrctl.plan.step import Plan
+    from msrctl.secret import Secret
+    from msrctl.workflows.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of a deployment.
+
+    Arguments:
+        operation: install or reconfigure.
+        cluster: the document that is wanted.
+        plan: the steps.
+        observed: what the plan was made from.
+        secrets: material of new secrets by name, with their labels.
+        probe: checks a service after it runs.
+        before: name of the document that was in force, if any.
+    """
+
+    operation: str
+    cluster: Cluster
+    plan: Plan
+    observed: Observed
+    secrets: Mapping[str, tuple[Secret, dict[str, str]]]
+    probe: Callable[[str], str]
+    before: str | None = None
+
+
+def apply(engine: DockerEngine, report: Reporter, held: Lock, common: CommonRequest, change: Change) -> None:
+    """Carries the change out and cleans up behind it.
+
+    Raises:
+        RolledBack, Interrupted: nothing has changed.
+    """
+    store = StateStore(engine)
+    document = change.cluster.to_json()
+    name = document_name(document, change.cluster.generation)
+    header = JournalHeader(
+        operation=change.operation,
+        command=common.command_line,
+        holder=this_process().who,
+        cluster=change.cluster.id,
+        before=change.before,
+        after=name,
+        steps=tuple(step.title for step in change.plan),
+        extra={"swarm_initialised": change.cluster.swarm_initialised and change.operation == "install"},
+    )
+    journal = Journal.create(engine, header)
+    execution = Execution(
+        engine,
+        report,
+        journal,
+        change.observed,
+        secrets=change.secrets,
+        write_document=lambda: (
+            store.write(document, change.cluster.generation, cluster=change.cluster.id).name
+        ),
+        document_name=name,
+        probe=change.probe,
+        image=change.cluster.replicas[0].image,
+        max_wait=common.max_wait,
+        lock=held,
+    )
+    execution.run(change.plan)
+    journal.close()
+    sweep(engine, change.cluster)
+
+
+def sweep(engine: DockerEngine, cluster: Cluster) -> None:
+    """Removes configs, secrets and old documents of the cluster that nothing uses any more.
+
+    What is still used by a task that drains stays; the next change takes it.
+    """
+    wanted = desired(cluster)
+    StateStore(engine).prune(keep=2)
+    StateStore(engine).sweep_secrets(cluster.id, keep=wanted.secrets)
+    for found in engine.list("configs", {names.LABEL_CLUSTER: cluster.id, names.LABEL_COMPONENT: "config"}):
+        if found["Spec"]["Name"] not in wanted.configs:
+            try:
+                engine.remove("configs", found["ID"])
+            except ApiError:
+                continue

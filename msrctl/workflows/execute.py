@@ -1,0 +1,208 @@
+"""Carries a plan out, step by step, with an undo recorded before each step acts. It decides nothing.
+
+On a failure or a signal everything that was begun is undone, last in, first out, while further signals wait.
+A run that is killed leaves its journal; the next run finishes or undoes it (msrctl/workflows/recover.py).
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from msrctl.engine.converge import wait_running
+from msrctl.engine.undo import undo
+from msrctl.errors import Interrupted, MsrctlError, RolledBack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
+
+    from msrctl.engine.journal import Journal
+    from msrctl.engine.lock import Lock
+    from msrctl.engine.protocol import JSON, Engine, Kind
+    from msrctl.plan.planner import Observed
+    from msrctl.plan.step import Plan, Step
+    from msrctl.secret import Secret
+    from msrctl.workflows.reporter import Reporter
+
+KINDS: dict[str, Kind] = {
+    "network": "networks",
+    "secret": "secrets",
+    "config": "configs",
+    "service": "services",
+}
+
+
+class Execution:
+    """One plan being carried out.
+
+    Arguments:
+        engine: a manager.
+        report: where progress goes.
+        journal: the open journal of this operation.
+        observed: what the plan was made from; previous specs for the undo come from it.
+        secrets: material of the secrets that the plan creates, by name, with their labels.
+        write_document: writes the new cluster document and returns the name of its config.
+        probe: checks a service over HTTP after it runs; returns a few words about what it saw.
+        image: image id with msrctl in it, for what an undo has to do on another node.
+        max_wait: seconds for one service to come up.
+        lock: checked before each step, so that a run that lost its lock stops.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        report: Reporter,
+        journal: Journal,
+        observed: Observed,
+        *,
+        secrets: Mapping[str, tuple[Secret, dict[str, str]]],
+        write_document: Callable[[], str],
+        document_name: str,
+        probe: Callable[[str], str],
+        image: str,
+        max_wait: float,
+        lock: Lock,
+    ) -> None:
+        self._engine = engine
+        self._report = report
+        self._journal = journal
+        self._observed = observed
+        self._secrets = secrets
+        self._write_document = write_document
+        self._document_name = document_name
+        self._probe = probe
+        self._image = image
+        self._max_wait = max_wait
+        self._lock = lock
+
+    def run(self, plan: Plan) -> None:
+        """All steps in order.
+
+        Raises:
+            RolledBack: a step failed; everything is as before.
+            Interrupted: a signal came; everything is as before.
+        """
+        try:
+            with signals_raise():
+                for number, step in enumerate(plan, 1):
+                    self._lock.check()
+                    self._journal.begin(number, self._undo_of(step))
+                    self._act(step)
+        except (MsrctlError, KeyboardInterrupt, OSError) as error:
+            self._go_back(error)
+
+    def _go_back(self, error: BaseException) -> None:
+        self._report.warn("Going back: what was begun is being undone.")
+        with signals_wait():
+            undo(self._engine, self._journal.begun(), self._report.warn)
+            self._journal.close()
+        if isinstance(error, Interrupted | KeyboardInterrupt):
+            raise Interrupted(
+                "interrupted", state="What had been begun was undone; everything is as before."
+            ) from error
+        details = error.details if isinstance(error, MsrctlError) else ()
+        raise RolledBack(
+            str(error),
+            code=error.code if isinstance(error, MsrctlError) else None,
+            state="Everything that had been begun was undone; what ran before still runs.",
+            hint=error.hint if isinstance(error, MsrctlError) else None,
+            details=details,
+        ) from error
+
+    def _act(self, step: Step) -> None:
+        match step.action, step.kind:
+            case "create", "secret":
+                material, labels = self._secrets[step.name]
+                self._engine.create("secrets", secret_body(step.name, material, labels))
+            case "create", kind:
+                assert step.spec is not None
+                self._engine.create(KINDS[kind], step.spec)
+            case "write", "document":
+                self._write_document()
+            case "update", "service":
+                assert step.spec is not None
+                found = self._observed.services[step.name]
+                self._engine.update("services", found["ID"], found["Version"]["Index"], step.spec)
+            case "check", "service":
+                with self._report.step(step.name) as progress:
+                    wait_running(self._engine, step.name, self._max_wait)
+                    progress.detail(self._probe(step.name))
+            case _:  # pragma: no cover - the planner makes no other steps
+                raise AssertionError(step)
+
+    def _undo_of(self, step: Step) -> list[JSON]:
+        match step.action, step.kind:
+            case "create", "service":
+                return [
+                    {"op": "remove", "kind": "services", "name": step.name},
+                    *_volumes_of(step, self._image),
+                ]
+            case "create", kind:
+                return [{"op": "remove", "kind": KINDS[kind], "name": step.name}]
+            case "write", "document":
+                return [{"op": "remove", "kind": "configs", "name": self._document_name}]
+            case "update", "service":
+                spec = self._observed.services[step.name]["Spec"]
+                return [{"op": "restore", "kind": "services", "name": step.name, "spec": spec}]
+            case _:
+                return []
+
+
+def secret_body(name: str, material: Secret, labels: dict[str, str]) -> dict[str, Any]:
+    """The body that creates a secret: the only place where secret material becomes a request."""
+    import base64
+
+    return {"Name": name, "Data": base64.b64encode(material.reveal()).decode(), "Labels": labels}
+
+
+def _volumes_of(step: Step, image: str) -> list[JSON]:
+    """Undo of the volumes that the engine makes because a service mounts them; only ours, by label."""
+    assert step.spec is not None
+    template = step.spec["TaskTemplate"]
+    node = template["Placement"]["Constraints"][0].removeprefix("node.id==")
+    return [
+        {
+            "op": "remove-volume",
+            "name": m["Source"],
+            "node": node,
+            "labels": m["VolumeOptions"]["Labels"],
+            "image": image,
+        }
+        for m in template["ContainerSpec"]["Mounts"]
+        if m["Type"] == "volume"
+    ]
+
+
+@contextmanager
+def signals_raise() -> Iterator[None]:
+    """Turns SIGINT, SIGTERM and SIGHUP into Interrupted while the block runs."""
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature that signal wants
+        raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+
+    with _handler(stop):
+        yield
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Keeps SIGINT, SIGTERM and SIGHUP from ending an undo halfway."""
+    with _handler(signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def _handler(handler: Any) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {n: signal.signal(n, handler) for n in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

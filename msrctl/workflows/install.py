@@ -1,0 +1,259 @@
+"""`msrctl install`: observe, check everything, plan, carry out, verify, report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from msrctl import __version__
+from msrctl.engine.observe import clusters, observe
+from msrctl.engine.oneshot import sweep_oneshots
+from msrctl.errors import Unreachable, WrongState
+from msrctl.model import names
+from msrctl.model.cluster import Cluster, Replica, Settings
+from msrctl.model.results import InstallResult
+from msrctl.plan.desired import desired
+from msrctl.plan.planner import Observed, plan
+from msrctl.plan.step import Plan, Step
+from msrctl.storage import backend, from_volume_option
+from msrctl.workflows import material as making
+from msrctl.workflows import preflight, probe, recover
+from msrctl.workflows.apply import Change, apply
+from msrctl.workflows.session import lock, open_engine, read_deployment
+from msrctl.workflows.swarm import Node, choose_node, init_swarm, swarm_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from msrctl.engine.docker import DockerEngine
+    from msrctl.model.requests import InstallRequest
+    from msrctl.secret import Secret
+    from msrctl.workflows.reporter import Reporter
+
+
+def install(request: InstallRequest, report: Reporter) -> InstallResult:
+    """Installs a new deployment of one replica.
+
+    Raises:
+        WrongState: something is installed already, or a failed installation has left something.
+        UsageFault: the TLS files cannot be used.
+        PreflightFailed: a check failed; nothing was changed.
+        RolledBack, Interrupted: a step failed or a signal came; nothing is left.
+    """
+    engine = open_engine(request.common)
+    inactive = swarm_state(engine) == "inactive"
+    if not inactive:
+        recover.undo_interrupted_install(engine, request.common, report)
+    if request.undo:
+        return InstallResult(Plan("nothing is left of the interrupted install"), dry_run=True)
+    _refuse_if_installed(engine)
+    image = preflight.find_image(
+        engine, request.image or f"msrctl/msr:{__version__}", default_version=__version__
+    )
+    if inactive and not request.dry_run:
+        init_swarm(engine, request.advertise_addr)
+        report.info(_swarm_words(engine))
+    try:
+        return _install(engine, request, report, image, made_swarm=inactive)
+    except BaseException:
+        if inactive and not request.dry_run:
+            report.info("The engine leaves the single-node swarm again.")
+            engine.leave_swarm()
+        raise
+
+
+def _install(
+    engine: DockerEngine,
+    request: InstallRequest,
+    report: Reporter,
+    image: preflight.Image,
+    *,
+    made_swarm: bool,
+) -> InstallResult:
+    if made_swarm and request.dry_run:
+        node = Node("(new)", str(engine.info()["Name"]), "127.0.0.1", is_endpoint=True)
+    else:
+        node = choose_node(engine, request.node)
+    cluster, material, generated, warnings = _document(request, image, node, made_swarm=made_swarm)
+    wanted = desired(cluster)
+    observed = observe(engine, cluster.id, wanted) if not made_swarm or not request.dry_run else Observed()
+    replica = cluster.replicas[0]
+    steps = plan(
+        f"install replica {replica.id} on {node.name}", wanted, observed, material.words, "generation 1"
+    )
+    if made_swarm:
+        first = Step("create", "swarm", node.name, "single node", "the engine is in no swarm")
+        steps_shown = Plan(steps.title, (first, *steps))
+    else:
+        steps_shown = steps
+    for warning in warnings:
+        report.warn(warning)
+    report.plan(steps_shown)
+    if not (made_swarm and request.dry_run):
+        _preflight(engine, request, report, image, node, cluster)
+    if request.dry_run:
+        return InstallResult(steps_shown, dry_run=True, node=node.name, url=cluster.url(), warnings=warnings)
+    with lock(engine, request.common, report) as held:
+        _refuse_if_installed(engine)  # somebody may have been faster
+        apply(
+            engine,
+            report,
+            held,
+            request.common,
+            Change(
+                operation="install",
+                cluster=cluster,
+                plan=steps,
+                observed=observed,
+                secrets=material.secrets,
+                probe=_prober(engine, cluster, node, _auth(request, generated)),
+            ),
+        )
+    return InstallResult(
+        steps_shown,
+        replica_id=replica.id,
+        cluster_id=cluster.id,
+        node=node.name,
+        url=cluster.url(),
+        admin=cluster.accounts.admin,
+        password=generated,
+        ca=cluster.tls.ca if cluster.tls.source == "generated" else None,
+        warnings=warnings,
+    )
+
+
+def _document(
+    request: InstallRequest, image: preflight.Image, node: Node, *, made_swarm: bool
+) -> tuple[Cluster, making.Material, Secret | None, tuple[str, ...]]:
+    """The first cluster document, the secrets that go with it, and a password if one was generated."""
+    asked = request.settings
+    replica = Replica(
+        id=request.replica_id or names.new_id(),
+        node_id=node.id,
+        node_name=node.name,
+        image=image.id,
+        image_reference=image.reference,
+        version=image.version,
+        http_port=asked.http_port or 80,
+        https_port=asked.https_port or 443,
+    )
+    settings = Settings(
+        external_url=asked.external_url or None,
+        log_level=asked.log_level or "info",
+        log_protocol=asked.log_protocol or "internal",
+        log_host=asked.log_host or None,
+        http_proxy=asked.http_proxy or None,
+        https_proxy=asked.https_proxy or None,
+        no_proxy=asked.no_proxy or None,
+        enable_pprof=bool(asked.enable_pprof),
+        enable_client_cert_auth=bool(asked.enable_client_cert_auth),
+        client_cert_auth_ca=asked.client_cert_auth_ca or None,
+        custom_ca_cert_bundle=asked.custom_ca_cert_bundle or None,
+        overlay_subnet=request.overlay_subnet,
+    )
+    material = making.Material(names.new_id(), __version__)
+    hosts = tls_hosts(settings.external_url, node)
+    warnings: tuple[str, ...] = ()
+    if asked.certificate:
+        tls, warnings = making.provided_tls(material, asked, hosts[0] if settings.external_url else None)
+    else:
+        tls = making.generated_tls(material, hosts)
+    accounts, generated = making.new_accounts(material, request.admin_username, request.admin_password)
+    cluster = Cluster(
+        id=material.cluster_id,
+        generation=1,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        tls=tls,
+        accounts=accounts,
+        http_secret=making.new_http_secret(material),
+        replicas=(replica,),
+        settings=settings,
+        storage=from_volume_option(asked.storage_volume),
+        swarm_initialised=made_swarm,
+    )
+    return cluster, material, generated, warnings
+
+
+def tls_hosts(external_url: str | None, *nodes: Node) -> list[str]:
+    """The names of a generated certificate: the external one first, then the nodes' names and addresses."""
+    from urllib.parse import urlsplit
+
+    external = urlsplit(external_url).hostname if external_url else None
+    found = [external, *(part for n in nodes for part in (n.name, n.address)), "localhost", "127.0.0.1"]
+    return list(dict.fromkeys(name for name in found if name))
+
+
+def _preflight(
+    engine: DockerEngine,
+    request: InstallRequest,
+    report: Reporter,
+    image: preflight.Image,
+    node: Node,
+    cluster: Cluster,
+) -> None:
+    replica = cluster.replicas[0]
+    with report.step("preflight") as progress:
+        sweep_oneshots(engine)
+        checks = preflight.check_node(
+            engine,
+            node=node,
+            image=image,
+            ports=(replica.http_port, replica.https_port),
+            store=backend(cluster.storage),
+            replica=replica.id,
+            timeout=min(60.0, request.common.max_wait),
+        )
+        progress.detail(f"{len(preflight.require(checks))} checks on {node.name}")
+
+
+def _prober(
+    engine: DockerEngine, cluster: Cluster, node: Node, auth: tuple[str, Secret]
+) -> Callable[[str], str]:
+    replica = cluster.replicas[0]
+
+    def check(service: str) -> str:
+        if service == names.service("registry", replica.id):
+            return "healthy"  # an upload is opened through the proxy, in a moment
+        try:
+            probe.upload(cluster, replica, node, auth)
+        except Unreachable:
+            return probe.require_all(probe.through_node(engine, cluster, replica, proxy=True), replica)
+        return f"{cluster.url(replica)} answers, an upload opens"
+
+    return check
+
+
+def _auth(request: InstallRequest, generated: Secret | None) -> tuple[str, Secret]:
+    password = request.admin_password or generated
+    assert password is not None
+    return request.admin_username, password
+
+
+def _refuse_if_installed(engine: DockerEngine) -> None:
+    if swarm_state(engine) == "inactive":
+        return
+    found = read_deployment(engine)
+    if found:
+        replicas = ", ".join(f"{r.id} on {r.node_name}" for r in found.cluster.replicas)
+        raise WrongState(
+            f"a deployment is installed in this swarm: replica {replicas}, {found.cluster.url()}",
+            code="ALREADY-INSTALLED",
+            state="Nothing was changed; it goes on serving.",
+            hint="To change it: msrctl reconfigure. To see it: msrctl status. To take it away: msrctl destroy.",
+        )
+    leftovers = clusters(engine)
+    if leftovers:
+        lines = tuple(f"{what} (cluster {c})" for c, objects in leftovers.items() for what in objects)
+        raise WrongState(
+            "something is left of a deployment whose cluster document is gone",
+            code="LEFTOVERS",
+            state="Nothing was changed.",
+            hint="msrctl destroy takes away what is listed (image volumes are kept); then run this again.",
+            details=lines,
+        )
+
+
+def _swarm_words(engine: DockerEngine) -> str:
+    address = engine.info()["Swarm"].get("NodeAddr", "")
+    return f"The engine was in no swarm: a single-node swarm was initialised ({address})."

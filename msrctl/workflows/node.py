@@ -1,0 +1,183 @@
+"""What runs on a replica's node, inside the image, as a one-shot: `msrctl node WHAT ...`.
+
+Each answer is one line of JSON on stdout. Nothing here knows the swarm; arguments carry no secret, secrets
+are files under /run/secrets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msrctl.errors import MsrctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+JSON = dict[str, Any]
+PROBE_BYTES = 1 << 20
+
+
+def main(args: Sequence[str]) -> int:
+    """Runs one of the commands; 0 if every answer is ok.
+
+    Arguments:
+        args: what follows `msrctl node`.
+    """
+    parser = argparse.ArgumentParser(prog="msrctl node")
+    commands = parser.add_subparsers(dest="what", required=True)
+    check = commands.add_parser("check")
+    check.add_argument("--port", type=int, action="append", default=[])
+    check.add_argument("--storage", type=Path)
+    check.add_argument("--min-free", type=int, default=0)
+    commands.add_parser("usage").add_argument("root", type=Path)
+    sign = commands.add_parser("sign")
+    sign.add_argument("--days", type=int, required=True)
+    probe = commands.add_parser("probe")
+    probe.add_argument("--registry")
+    probe.add_argument("--proxy")
+    probe.add_argument("--host", default="")
+    remove = commands.add_parser("remove-volume")
+    remove.add_argument("name")
+    remove.add_argument("--label", action="append", default=[])
+    options = parser.parse_args(args)
+    run = {
+        "check": _check,
+        "usage": _usage,
+        "sign": _sign,
+        "probe": _probe,
+        "remove-volume": _remove_volume,
+    }[options.what]
+    fine = True
+    for answer in run(options):
+        fine = fine and answer.get("ok", True)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+    return 0 if fine else 1
+
+
+def _check(options: argparse.Namespace) -> Iterator[JSON]:
+    for port in options.port:
+        yield {"check": "port", "port": port, **check_port(port)}
+    if options.storage:
+        yield {"check": "storage", **check_storage(options.storage, options.min_free)}
+
+
+def check_port(port: int) -> JSON:
+    """Whether a port of this network namespace (the node's own) can be bound, on all addresses."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))  # noqa: S104 - what the engine will do with it
+            probe.listen(1)
+        except OSError as error:
+            return {"ok": False, "reason": os.strerror(error.errno or errno.EADDRINUSE), "errno": error.errno}
+    return {"ok": True}
+
+
+def check_storage(root: Path, min_free: int) -> JSON:
+    """Writes, reads back, renames and deletes a file in the store, and times it.
+
+    Arguments:
+        root: the mounted store.
+        min_free: bytes that must be free.
+    """
+    began = time.monotonic()
+    answer: JSON = {"ok": True}
+    first, second = root / f".msrctl-probe-{os.getpid()}", root / f".msrctl-probe-{os.getpid()}-renamed"
+    data = os.urandom(PROBE_BYTES)
+    try:
+        with first.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        first.rename(second)
+        if second.read_bytes() != data:
+            answer = {"ok": False, "reason": "what was written is not what is read", "errno": None}
+    except OSError as error:
+        answer = {"ok": False, "reason": error.strerror or str(error), "errno": error.errno}
+    finally:
+        first.unlink(missing_ok=True)
+        second.unlink(missing_ok=True)
+    use = os.statvfs(root)
+    answer |= {
+        "free_bytes": use.f_bavail * use.f_frsize,
+        "total_bytes": use.f_blocks * use.f_frsize,
+        "seconds": round(time.monotonic() - began, 4),
+        "entries": sorted(p.name for p in root.iterdir())[:20],
+    }
+    if answer["ok"] and answer["free_bytes"] < min_free:
+        answer |= {"ok": False, "reason": os.strerror(errno.ENOSPC), "errno": errno.ENOSPC}
+    return answer
+
+
+def _usage(options: argparse.Namespace) -> Iterator[JSON]:
+    from msrctl.registry.layout import usage
+
+    found = usage(options.root)
+    use = os.statvfs(options.root)
+    yield {
+        "ok": True,
+        **found,
+        "free_bytes": use.f_bavail * use.f_frsize,
+        "device_bytes": use.f_blocks * use.f_frsize,
+    }
+
+
+def _sign(options: argparse.Namespace) -> Iterator[JSON]:
+    """Signs the request in /run/msrctl/request.csr with the CA, whose key only this task can read."""
+    from msrctl.secret import Secret
+    from msrctl.tls.authority import sign
+
+    key = Secret(Path("/run/secrets/ca.key").read_bytes())
+    ca = Path("/run/msrctl/ca.crt").read_text()
+    request = Path("/run/msrctl/request.csr").read_text()
+    yield {"ok": True, "certificate": sign(ca, key, request, days=options.days)}
+
+
+def _probe(options: argparse.Namespace) -> Iterator[JSON]:
+    """Asks the registry, and the proxy in front of it, over the overlay network."""
+    from msrctl.model.cluster import PROBE_USER
+    from msrctl.registry.client import Registry
+    from msrctl.secret import Secret
+
+    auth = (PROBE_USER, Secret(Path("/run/secrets/probe").read_text().strip()))
+    targets: list[tuple[str, str, tuple[str, int], str | None]] = []
+    trust: str | None
+    if options.registry:
+        targets.append(("registry", "http://registry", (options.registry, 5000), None))
+    if options.proxy:
+        trust = Path("/run/msrctl/tls.crt").read_text()
+        targets.append(("nginx", f"https://{options.host}", (options.proxy, 8443), trust))
+    for component, url, address, trust in targets:
+        began = time.monotonic()
+        client = Registry(url, ca=trust, auth=auth, connect_to=address)
+        try:
+            if component == "nginx":
+                healthy, text = client.health()
+                if not healthy:
+                    yield {"ok": False, "component": component, "error": text, "code": "UNHEALTHY"}
+                    continue
+            client.probe_upload()
+        except MsrctlError as error:
+            yield {"ok": False, "component": component, "error": str(error), "code": error.code}
+        else:
+            yield {"ok": True, "component": component, "seconds": round(time.monotonic() - began, 3)}
+
+
+def _remove_volume(options: argparse.Namespace) -> Iterator[JSON]:
+    """Removes a volume of this node, through the engine's socket, if it carries all the labels."""
+    from msrctl.engine.connect import Endpoint, connect
+    from msrctl.engine.volumes import remove_volume
+
+    engine = connect(Endpoint())
+    labels = dict(label.split("=", 1) for label in options.label)
+    node = str(engine.info()["Swarm"]["NodeID"])
+    yield {"ok": True, "removed": remove_volume(engine, options.name, node, labels)}

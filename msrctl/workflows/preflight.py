@@ -1,0 +1,199 @@
+"""Everything that can be checked before anything is changed; all that fails is told at once."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from msrctl.engine.oneshot import run_oneshot
+from msrctl.errors import MsrctlError, PreflightFailed
+from msrctl.model import names
+from msrctl.storage.backend import STORE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from msrctl.engine.protocol import Engine
+    from msrctl.storage.backend import Backend
+    from msrctl.workflows.swarm import Node
+
+NOTHING = "Nothing was changed."
+MINIMUM_FREE = 256 << 20
+"""Bytes: less than this is not room for an image."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: what it was about, whether it passed, what was seen, and what to do if it failed."""
+
+    title: str
+    ok: bool
+    detail: str = ""
+    code: str = "PREFLIGHT"
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image on the endpoint's engine."""
+
+    id: str
+    reference: str
+    version: str
+
+
+def find_image(engine: Engine, reference: str, *, default_version: str) -> Image:
+    """The image by name or id.
+
+    Raises:
+        PreflightFailed: PRE-IMAGE.
+    """
+    found = engine.image(reference)
+    if found is None:
+        raise PreflightFailed(
+            f"image {reference} is not on the engine at {engine.endpoint}",
+            code="PRE-IMAGE",
+            state=NOTHING,
+            hint="Make it there with msrctl images build, or bring it with msrctl images load -i FILE.",
+        )
+    labels = (found.get("Config") or {}).get("Labels") or {}
+    return Image(found["Id"], reference, labels.get(names.LABEL_VERSION, default_version))
+
+
+def check_node(
+    engine: Engine,
+    *,
+    node: Node,
+    image: Image,
+    ports: Sequence[int] = (),
+    store: Backend | None = None,
+    replica: str = "",
+    timeout: float = 60.0,
+) -> list[Check]:
+    """Ports and store as the node itself sees them, by a one-shot there.
+
+    Arguments:
+        engine: a manager.
+        node: where.
+        image: what to run.
+        ports: host ports that must be free.
+        store: a store to try, mounted as the replica will mount it.
+        replica: the replica's id.
+        timeout: seconds for the whole one-shot.
+    """
+    args = ["node", "check", *(part for port in ports for part in ("--port", str(port)))]
+    mounts: list[dict[str, Any]] = []
+    if store:
+        args += ["--storage", STORE, "--min-free", str(MINIMUM_FREE)]
+        if mount := _trial_mount(store, replica):
+            mounts.append(mount)
+    try:
+        result = run_oneshot(
+            engine,
+            image_id=image.id,
+            node_id=node.id,
+            args=args,
+            mounts=mounts,
+            networks=["host"],
+            labels={},
+            timeout=timeout,
+        )
+    except MsrctlError as error:
+        raise _explain(error, node, image, store, replica) from error
+    if result.task_error and not result.lines:
+        raise _explain(MsrctlError(result.task_error), node, image, store, replica)
+    checks = [_port_check(line, node) for line in result.lines if line["check"] == "port"]
+    words = store.words(replica) if store else ""
+    checks += [_store_check(line, node, words) for line in result.lines if line["check"] == "storage"]
+    return checks
+
+
+def _trial_mount(store: Backend, replica: str) -> dict[str, Any] | None:
+    """The store's mount; for a volume that does not exist yet an anonymous one on the same disk.
+
+    A check must not leave a volume behind, and the engine removes anonymous ones with their container.
+    """
+    mount = store.mount(replica, {})
+    if mount and store.own_volume(replica):
+        return {"Type": "volume", "Target": STORE}
+    return mount
+
+
+def _port_check(line: dict[str, Any], node: Node) -> Check:
+    port = line["port"]
+    if line["ok"]:
+        return Check(f"port {port} on {node.name}", ok=True, detail="free")
+    return Check(
+        f"port {port} on {node.name}",
+        ok=False,
+        detail=f"cannot be used: {line['reason'].lower()}",
+        code="PRE-PORT",
+        hint=f"Stop what uses it (ss -ltnp 'sport = :{port}' on {node.name}), or take another port with "
+        "--replica-http-port or --replica-https-port.",
+    )
+
+
+def _store_check(line: dict[str, Any], node: Node, words: str) -> Check:
+    if line["ok"]:
+        return Check(
+            f"{words} on {node.name}",
+            ok=True,
+            detail=f"{line['free_bytes'] >> 20} MiB free, {line['seconds']} s",
+        )
+    full = line["errno"] in {errno.ENOSPC, errno.EDQUOT}
+    return Check(
+        f"{words} on {node.name}",
+        ok=False,
+        detail=f"cannot store images: {line['reason'].lower()} ({line['free_bytes'] >> 20} MiB free)",
+        code="PRE-STORAGE-FULL" if full else "PRE-STORAGE",
+        hint=f"Make at least {MINIMUM_FREE >> 20} MiB free there."
+        if full
+        else "Check the directory's owner, mode and mount options on that node.",
+    )
+
+
+def _explain(
+    error: MsrctlError, node: Node, image: Image, store: Backend | None, replica: str
+) -> MsrctlError:
+    """What a one-shot that did not even start means."""
+    text = str(error)
+    if "No such image" in text:
+        return PreflightFailed(
+            f"image {image.reference} is not on node {node.name}",
+            code="PRE-IMAGE",
+            state=NOTHING,
+            hint=f"msrctl images save -o FILE here, and msrctl images load -i FILE on {node.name}.",
+        )
+    if store and ("bind source path does not exist" in text or "invalid mount config" in text):
+        return PreflightFailed(
+            f"{store.words(replica)} does not exist on node {node.name}",
+            code="PRE-STORAGE",
+            state=NOTHING,
+            hint="Make the directory on that node, or name another one with --dtr-storage-volume.",
+        )
+    return error
+
+
+def require(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """All checks, if all passed.
+
+    Raises:
+        PreflightFailed: with every check that failed, each with its remedy.
+    """
+    checks = tuple(checks)
+    failed = [c for c in checks if not c.ok]
+    if not failed:
+        return checks
+    first = failed[0]
+    if len(failed) == 1:
+        raise PreflightFailed(
+            f"{first.title} {first.detail}", code=first.code, state=NOTHING, hint=first.hint
+        )
+    raise PreflightFailed(
+        f"{len(failed)} of {len(checks)} checks failed",
+        code=first.code,
+        state=NOTHING,
+        hint="Mend what is listed, then run this again.",
+        details=tuple(f"{c.title} {c.detail} ({c.code}). {c.hint}" for c in failed),
+    )

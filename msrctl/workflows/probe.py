@@ -1,0 +1,140 @@
+"""Probes a replica over HTTP: directly where this machine reaches it, else by a one-shot on its node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from msrctl.engine.oneshot import run_oneshot
+from msrctl.errors import Unreachable, VerifyFailed
+from msrctl.model import names
+from msrctl.registry.client import Registry
+
+if TYPE_CHECKING:
+    from msrctl.engine.protocol import Engine
+    from msrctl.model.cluster import Cluster, Replica
+    from msrctl.secret import Secret
+    from msrctl.workflows.swarm import Node
+
+DIRECT_SECONDS = 3.0
+ONESHOT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a probe saw of one component."""
+
+    component: str
+    ok: bool
+    detail: str
+
+
+def host_of(cluster: Cluster, replica: Replica) -> str:
+    """The host name that the certificate is for, as clients use it."""
+    return urlsplit(cluster.url()).hostname or replica.node_name
+
+
+def trust_of(cluster: Cluster) -> str:
+    """What a probe trusts: the CA if there is one, else exactly the certificate that we serve."""
+    return cluster.tls.ca or cluster.tls.certificate
+
+
+def health(engine: Engine, cluster: Cluster, replica: Replica, node: Node) -> tuple[Seen, ...]:
+    """Health of a replica's proxy and registry, without credentials where it is reached directly.
+
+    Arguments:
+        engine: a manager, for the one-shot.
+        cluster: the document.
+        replica: which one.
+        node: where it is.
+    """
+    try:
+        healthy, text = client(cluster, replica, node.address).health()
+    except Unreachable:
+        return through_node(engine, cluster, replica, proxy=True)
+    proxy = Seen("nginx", ok=True, detail=f"answers at {node.address}:{replica.https_port}")
+    return Seen("registry", ok=healthy, detail="healthy, its store too" if healthy else text), proxy
+
+
+def upload(cluster: Cluster, replica: Replica, node: Node, auth: tuple[str, Secret]) -> None:
+    """Opens and cancels an upload through the proxy, directly.
+
+    Raises:
+        Unreachable: this machine does not reach the replica; use `through_node`.
+        VerifyFailed: it answers, but an upload does not open.
+    """
+    one = client(cluster, replica, node.address, auth)
+    healthy, text = one.health()
+    if not healthy:
+        raise VerifyFailed(f"replica {replica.id} is not healthy: {text}", code="PROBE")
+    one.probe_upload()
+
+
+def client(
+    cluster: Cluster, replica: Replica, address: str, auth: tuple[str, Secret] | None = None
+) -> Registry:
+    """A client for one replica at its node's address, by the name that its certificate has."""
+    return Registry(
+        f"https://{host_of(cluster, replica)}",
+        ca=trust_of(cluster),
+        auth=auth,
+        timeout=DIRECT_SECONDS,
+        connect_to=(address, replica.https_port),
+    )
+
+
+def through_node(engine: Engine, cluster: Cluster, replica: Replica, *, proxy: bool) -> tuple[Seen, ...]:
+    """Probes from the replica's node over the overlay network, with msrctl's own account.
+
+    Arguments:
+        engine: a manager.
+        cluster: the document.
+        replica: which one.
+        proxy: whether to ask the proxy too, not only the registry.
+    """
+    args = ["node", "probe", "--registry", names.service("registry", replica.id)]
+    configs = []
+    if proxy:
+        args += ["--proxy", names.service("nginx", replica.id), "--host", host_of(cluster, replica)]
+        trust = names.config("nginx", "/etc/nginx/tls.crt", cluster.tls.certificate)
+        if cluster.tls.ca:
+            trust = names.config("nginx", "/etc/nginx/ca.crt", cluster.tls.ca)
+        configs.append(_reference("ConfigName", trust, "/run/msrctl/tls.crt", 0o444))
+    result = run_oneshot(
+        engine,
+        image_id=replica.image,
+        node_id=replica.node_id,
+        args=args,
+        configs=configs,
+        secrets=[_reference("SecretName", cluster.accounts.probe_secret, "probe", 0o400)],
+        networks=[names.NETWORK],
+        labels={names.LABEL_CLUSTER: cluster.id},
+        timeout=ONESHOT_SECONDS,
+        user="0:0",
+    )
+    if not result.lines:
+        why = result.task_error or " ".join(result.raw_log[-3:])
+        raise Unreachable(f"the probe on node {replica.node_name} gave no answer: {why}", code="PROBE")
+    return tuple(
+        Seen(line["component"], line["ok"], line.get("error") or "healthy, an upload opens")
+        for line in result.lines
+    )
+
+
+def require_all(seen: tuple[Seen, ...], replica: Replica) -> str:
+    """What was seen, in words.
+
+    Raises:
+        VerifyFailed: a component does not answer as it should.
+    """
+    bad = [s for s in seen if not s.ok]
+    if bad:
+        raise VerifyFailed(
+            f"replica {replica.id}: " + "; ".join(f"{s.component}: {s.detail}" for s in bad), code="PROBE"
+        )
+    return ", ".join(f"{s.component} {s.detail}" for s in seen[-1:])
+
+
+def _reference(key: str, name: str, target: str, mode: int) -> dict[str, object]:
+    return {key: name, "File": {"Name": target, "UID": "0", "GID": "0", "Mode": mode}}

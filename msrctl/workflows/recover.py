@@ -1,0 +1,48 @@
+"""Finds an operation that was interrupted, and undoes it or hands it over to be finished."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msrctl.engine.journal import Journal
+from msrctl.engine.undo import undo
+from msrctl.workflows.execute import signals_wait
+from msrctl.workflows.session import describe_interrupted, lock
+
+if TYPE_CHECKING:
+    from msrctl.engine.docker import DockerEngine
+    from msrctl.model.requests import CommonRequest
+    from msrctl.workflows.reporter import Reporter
+
+
+def interrupted(engine: DockerEngine) -> tuple[Journal, str] | None:
+    """The journal of an interrupted operation and a sentence about it; None if there is none."""
+    journal = Journal.open(engine)
+    if journal is None:
+        return None
+    begun = journal.begun()
+    return journal, describe_interrupted(journal, begun[0].step if begun else 0)
+
+
+def undo_interrupted_install(engine: DockerEngine, common: CommonRequest, report: Reporter) -> bool:
+    """Takes away what an interrupted install left; True if there was one.
+
+    An install that did not finish has served nobody, so nothing can be lost by starting afresh.
+    """
+    found = interrupted(engine)
+    if found is None or found[0].header.operation != "install":
+        return False
+    with lock(engine, common, report):
+        again = interrupted(engine)
+        if again is None or again[0].ident != found[0].ident:
+            return False
+        report.warn(f"{found[1]}. What it left is being taken away.")
+        undo_journal(engine, found[0], report)
+    return True
+
+
+def undo_journal(engine: DockerEngine, journal: Journal, report: Reporter) -> None:
+    """Undoes everything that a journal says was begun, and ends it. Call it under the lock."""
+    with signals_wait():
+        undo(engine, journal.begun(), report.warn)
+        journal.close()

@@ -1,0 +1,84 @@
+"""What every workflow begins with: an engine, the cluster document as it is, and the lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msrctl.engine.connect import Endpoint, connect
+from msrctl.engine.journal import Journal
+from msrctl.engine.lock import Lock
+from msrctl.engine.state import StateStore
+from msrctl.errors import WrongState
+from msrctl.model.cluster import Cluster
+from msrctl.workflows.swarm import swarm_state
+
+if TYPE_CHECKING:
+    from msrctl.engine.docker import DockerEngine
+    from msrctl.engine.state import StoredDocument
+    from msrctl.model.requests import CommonRequest
+    from msrctl.workflows.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The installed cluster as its newest document says."""
+
+    cluster: Cluster
+    stored: StoredDocument
+
+
+def open_engine(common: CommonRequest) -> DockerEngine:
+    """Connects to the endpoint that the request names."""
+    asked = common.endpoint
+    return connect(
+        Endpoint(
+            ucp_url=asked.ucp_url,
+            ucp_username=asked.ucp_username,
+            ucp_password=asked.ucp_password,
+            ucp_ca=asked.ucp_ca,
+            ucp_insecure_tls=asked.ucp_insecure_tls,
+        )
+    )
+
+
+def read_deployment(engine: DockerEngine) -> Deployment | None:
+    """The newest cluster document, or None if nothing is installed (or the engine is in no swarm)."""
+    if swarm_state(engine) == "inactive":
+        return None
+    stored = StateStore(engine).read()
+    return Deployment(Cluster.from_json(stored.document), stored) if stored else None
+
+
+def require_deployment(engine: DockerEngine) -> Deployment:
+    """The installed cluster.
+
+    Raises:
+        WrongState: NOT-INSTALLED.
+    """
+    found = read_deployment(engine)
+    if found is None:
+        raise WrongState(
+            f"nothing is installed in the swarm of the engine at {engine.endpoint}",
+            code="NOT-INSTALLED",
+            state="Nothing was changed.",
+            hint="Install a registry with msrctl install, or point DOCKER_HOST to the swarm that has one.",
+        )
+    return found
+
+
+def lock(engine: DockerEngine, common: CommonRequest, report: Reporter) -> Lock:
+    """The cluster's lock, for a `with` block."""
+    return Lock(engine, common.command_line, wait=common.lock_wait or None, warn=report.warn)
+
+
+def describe_interrupted(journal: Journal, begun: int) -> str:
+    """An interrupted operation in one sentence, for people."""
+    header = journal.header
+    total = len(header.steps)
+    at = (
+        f"before step 1 of {total}"
+        if begun == 0
+        else f"in step {begun} of {total} ({header.steps[begun - 1]})"
+    )
+    return f'"{header.command}" by {header.holder} ({journal.since[:16]}Z) was interrupted {at}'
