@@ -85,7 +85,7 @@ def run_oneshot(
             is over (code ONESHOT-TIMEOUT).
     """
     _require_ready(engine, node_id)
-    container = {
+    container: JSON = {
         "Image": image_id,
         "Command": list(program),
         "Args": list(args),
