@@ -196,19 +196,17 @@ class Machine:
         )
 
     def pids(self, command: str | None = None) -> list[int]:
-        """Pids, as the machine numbers them, of the host's processes; of those of one name if given."""
-        if not self.running:
-            return []
-        namespace = Path(f"/proc/{self._pid1}/ns/pid").stat().st_ino
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if (process / "ns/pid").stat().st_ino == namespace and command in {
-                    None,
-                    (process / "comm").read_text().strip(),
-                }:
-                    found.append(int(process.name))
-        return found
+        """Pids, as the machine numbers them, of all processes of the host and its containers.
+
+        Arguments:
+            command: only those of this name (as in /proc/PID/comm); None: all.
+        """
+        found: set[int] = set()
+        for group in self.cgroups_left():
+            for members in group.rglob("cgroup.procs"):
+                with contextlib.suppress(OSError):
+                    found.update(map(int, members.read_text().split()))
+        return sorted(pid for pid in found if command in {None, _command(pid)})
 
     def small_disk(self, name: str, megabytes: int) -> str:
         """Mounts a filesystem of limited size on the host and returns its path; a power off takes it away."""
@@ -220,3 +218,10 @@ class Machine:
     def cgroups_left(self) -> list[Path]:
         """Directories of the host's control groups that exist."""
         return cgroup_directories(self.cgroup)
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
