@@ -1,0 +1,3 @@
+"""The command line of msrctl: parsing only, workflows do the work."""
+
+from msrctl.cli.root import cli as cli

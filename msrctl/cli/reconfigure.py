@@ -1,0 +1,100 @@
+"""`msrctl reconfigure`."""
+
+# Imports inside functions keep `msrctl --help` fast.
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from msrctl.cli import build, checks, values
+from msrctl.cli import options as o
+from msrctl.cli import options_settings as s
+from msrctl.cli.base import Command, Given
+from msrctl.cli.running import run
+
+change_options = o.together(
+    o.option(
+        "--existing-replica-id",
+        type=o.Checked("ID", values.replica_id),
+        variable="DTR_REPLICA_ID",
+        section=s.ADDRESS,
+        default_text="the only one",
+        help="Replica that the settings of a single replica are for.",
+    ),
+    o.flag(
+        "--storage-migrated",
+        variable="STORAGE_MIGRATED",
+        section=s.STORAGE,
+        help="The data were already moved to the new store: keep the tags without comparing the two.",
+    ),
+    o.flag(
+        "--reinitialize-storage",
+        section=s.STORAGE,
+        help="Start empty: erase all tags in the new store.",
+        more="There is no variable for it: what erases is typed.",
+    ),
+)
+
+continuation_options = o.together(
+    o.flag("--resume", section=o.GENERAL, help="Finish an interrupted reconfigure."),
+    o.flag("--undo", section=o.GENERAL, help="Take back an interrupted reconfigure."),
+)
+
+
+@click.command(
+    "reconfigure",
+    cls=Command,
+    short_help="Change settings of the registry.",
+    checks=(
+        checks.endpoint,
+        checks.ports_given,
+        checks.certificates,
+        checks.client_certificates_given,
+        checks.logging,
+        checks.nfs,
+        checks.storage_change,
+        checks.continuation,
+        checks.address_of_images,
+    ),
+    more="Only what is given changes. An empty value takes a setting away (--http-proxy=''). Nothing is "
+    "restarted that does not need it, and nothing at all happens when nothing changes.",
+)
+@s.settings_options
+@s.account_options
+@change_options
+@o.endpoint_options
+@o.dry_run_option
+@continuation_options
+@o.yes_option
+@o.max_wait_option
+@o.lock_wait_option
+@o.general_options
+@click.pass_context
+def command(ctx: click.Context, /, **_: Any) -> int:
+    """Change settings of the registry.
+
+    Shows what changes, and updates only the services that need it. Settings that are not given stay
+    as they are.
+    """
+    from msrctl.model.requests import ReconfigureRequest, SettingsRequest
+    from msrctl.workflows.reconfigure import reconfigure
+
+    given = Given(ctx)
+    goes_on = bool(given.value("resume") or given.value("undo"))
+    request = ReconfigureRequest(
+        # To continue an interrupted run, settings can only come from the environment: they are not meant.
+        settings=SettingsRequest() if goes_on else build.settings(given, empty_is_absent=False),
+        existing_replica_id=given.value("existing_replica_id"),
+        admin_username=None if goes_on else given.value("admin_username"),
+        admin_password=None if goes_on else build.admin_password(given),
+        storage_migrated=bool(given.value("storage_migrated")) and not goes_on,
+        reinitialize_storage=bool(given.value("reinitialize_storage")),
+        dry_run=bool(given.value("dry_run")),
+        resume=bool(given.value("resume")),
+        undo=bool(given.value("undo")),
+        yes=bool(given.value("yes")),
+        common=build.common(given),
+    )
+    return run(given, lambda reporter: reconfigure(request, reporter), dry_run=request.dry_run)
