@@ -91,7 +91,7 @@ placement_options = o.together(
         checks.continuation,
         checks.address_of_images,
     ),
-    more="An engine that is in no swarm becomes a swarm of one node. Without --dtr-cert, a CA and certificate "
+    more="An engine in no swarm becomes a swarm of one node. Without --dtr-cert, a CA and certificate "
     "are made. Without a password, one is generated and shown once. On a live deployment it refuses; "
     "what an interrupted run left is taken away first, and --undo does only that.",
 )
