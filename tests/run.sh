@@ -1,0 +1,146 @@
+#!/bin/bash
+# Prepares a Debian machine and runs the checks of msrctl.
+#
+#   tests/run.sh              all lanes
+#   tests/run.sh unit types   some lanes: lint types unit contract e2e
+#
+# Every lane runs, whatever became of those before it; the exit status tells whether all were good. What is
+# missing is installed with apt-get and pip as they are configured here; running it again installs nothing. Slow
+# results are kept in $MSRCTL_TEST_CACHE (default ~/.cache/msrctl-tests), logs of failures in $MSRCTL_TEST_LOGS
+# (default tests/.logs). Without root the lanes with real engines fail: they are never skipped.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+LANES=(lint types unit contract e2e)
+VENV=$PWD/.venv
+export MSRCTL_REQUIRE_ENGINE=1 PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+
+section() { printf '\n======== %s (%(%H:%M:%S)T)\n' "$1" -1; }
+
+# -- what the machine needs
+
+# Debian package and a program of it: a program that is there may have come in any other way.
+PACKAGES_FOR_ENGINES=(
+  docker.io:dockerd iptables:iptables iproute2:ip util-linux:nsenter mount:mount procps:ps mmdebstrap:mmdebstrap
+  arch-test:arch-test skopeo:skopeo buildah:buildah podman:podman curl:curl git:git openssl:openssl
+)
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+install_packages() {
+  [ $# -gt 0 ] || return 0
+  echo "installing: $*"
+  [ "$(id -u)" = 0 ] || { echo "not root: install them first"; return 1; }
+  local install=(apt-get install --yes --quiet=2 --no-install-recommends)
+  export DEBIAN_FRONTEND=noninteractive
+  # The package lists of a machine are often there and new enough.
+  apt-get --simulate --quiet=2 install "$@" >/dev/null 2>&1 || apt-get update --quiet=2
+  "${install[@]}" "$@" >/dev/null || { apt-get update --quiet=2 && "${install[@]}" "$@" >/dev/null; }
+}
+
+prepare_engines() {
+  local missing=() entry
+  PATH=$PATH:/usr/sbin:/sbin
+  for entry in "${PACKAGES_FOR_ENGINES[@]}"; do
+    command -v "${entry#*:}" >/dev/null || missing+=("${entry%%:*}")
+  done
+  installed ca-certificates || missing+=(ca-certificates)
+  # Installing an engine starts it; the labs start their own, and a machine's own is nothing to us.
+  install_packages "${missing[@]}"
+}
+
+find_python() {
+  local name
+  for name in python3 python3.14 python3.13 python3.12 python3.11; do
+    if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      command -v "$name"
+      return
+    fi
+  done
+  return 1
+}
+
+prepare_python() {
+  local python stamp wanted
+  find_python >/dev/null || install_packages python3
+  python=$(find_python) || { echo "no Python 3.11 or newer"; return 1; }
+  # Debian's Python comes without the means to make virtual environments.
+  "$python" -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
+  stamp=$VENV/.installed
+  wanted=$(sha256sum pyproject.toml)
+  if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || ! "$VENV/bin/python" -c 'import msrctl' 2>/dev/null; then
+    "$python" -m venv --clear "$VENV"
+    "$VENV/bin/python" -m pip install --quiet --editable '.[dev]'
+    echo "$wanted" >"$stamp"
+  fi
+  "$VENV/bin/python" --version
+}
+
+# -- lanes
+
+run_lint() {
+  local status=0
+  "$VENV/bin/ruff" check . || status=1
+  "$VENV/bin/ruff" format --check . || status=1
+  return $status
+}
+
+run_types() {
+  local status=0
+  "$VENV/bin/mypy" || status=1
+  # The harness is held to the same; `labs` is found as pytest finds it, from tests/.
+  MYPYPATH=tests "$VENV/bin/mypy" --explicit-package-bases tests/labs tests/conftest.py tests/*/conftest.py \
+    || status=1
+  return $status
+}
+
+run_pytest() { # DIRECTORY [OPTION...]
+  local directory=$1 log=$LOGS/$1.log status=0
+  shift
+  "$VENV/bin/python" -m pytest --color=no "tests/$directory" "$@" 2>&1 | tee "$log" || status=1
+  CLOSING+=("$directory: $(tail -n 1 "$log")")
+  return $status
+}
+
+run_unit() { run_pytest unit; }
+
+run_contract() { run_pytest contract; }
+
+run_e2e() {
+  PYTHONPATH=tests "$VENV/bin/python" -m labs.images || return 1
+  run_pytest e2e --durations=15
+}
+
+# -- main
+
+wanted=("$@")
+[ $# -gt 0 ] || wanted=("${LANES[@]}")
+for lane in "${wanted[@]}"; do
+  case " ${LANES[*]} " in
+    *" $lane "*) ;;
+    *) echo "usage: tests/run.sh [${LANES[*]}]..." >&2; exit 2 ;;
+  esac
+done
+
+LOGS=$(mktemp -d)
+trap 'rm -rf "$LOGS"' EXIT
+CLOSING=() FAILED=()
+
+section prepare
+prepare_python
+case " ${wanted[*]} " in *" contract "* | *" e2e "*) prepare_engines || FAILED+=(prepare) ;; esac
+
+for lane in "${wanted[@]}"; do
+  section "$lane"
+  begun=$SECONDS
+  "run_$lane" || FAILED+=("$lane")
+  echo "-------- $lane: $((SECONDS - begun)) s"
+done
+
+section result
+printf '%s\n' "${CLOSING[@]}"
+if [ ${#FAILED[@]} -gt 0 ]; then
+  echo "failed: ${FAILED[*]}"
+  exit 1
+fi
+echo "all good: ${wanted[*]}"
