@@ -120,6 +120,10 @@ class Registry:
 
         ``/v2/`` answers 200 with a store that is missing or refuses the keys (measured, Distribution 2.8.3).
 
+        Not for frequent use: the registry (measured, 2.8.2) saves a small hash state after it cancelled
+        the upload, in ``_uploads/<uuid>/hashstates`` of the repository, and its purger never removes that,
+        for want of a ``startedat``. The repository does not appear in the catalog.
+
         Raises:
             VerifyFailed: code ``UPLOAD`` or ``UPLOAD-CANCEL``, with what came back.
         """
