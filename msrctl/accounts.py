@@ -134,7 +134,7 @@ def htpasswd_line(user: str, password: Secret, *, rounds: int) -> Secret:
     Raises:
         UsageFault: the name or the password is not acceptable.
     """
-    import bcrypt  # noqa: PLC0415  # `msrctl --help` does without it
+    import bcrypt  # `msrctl --help` does without it
 
     problems = check_username(user) + check_password(password)
     if problems:
@@ -154,7 +154,7 @@ def verify(htpasswd: Secret, user: str, password: Secret) -> bool:
         user: the user name.
         password: the password.
     """
-    import bcrypt  # noqa: PLC0415  # `msrctl --help` does without it
+    import bcrypt  # `msrctl --help` does without it
 
     lines = [line for line in htpasswd.reveal().splitlines() if b":" in line and not line.startswith(b"#")]
     entries = dict(line.split(b":", 1) for line in lines)
