@@ -47,6 +47,8 @@ class Change:
     secrets: Mapping[str, tuple[Secret, dict[str, str]]]
     probe: Callable[[str], str]
     before: str | None = None
+    journal: Journal | None = None
+    """The journal of an interrupted change that is being finished; None: begin one."""
 
 
 def apply(engine: DockerEngine, report: Reporter, held: Lock, common: CommonRequest, change: Change) -> None:
@@ -58,17 +60,7 @@ def apply(engine: DockerEngine, report: Reporter, held: Lock, common: CommonRequ
     store = StateStore(engine)
     document = change.cluster.to_json()
     name = document_name(document, change.cluster.generation)
-    header = JournalHeader(
-        operation=change.operation,
-        command=common.command_line,
-        holder=this_process().who,
-        cluster=change.cluster.id,
-        before=change.before,
-        after=name,
-        steps=tuple(step.title for step in change.plan),
-        extra={"swarm_initialised": change.cluster.swarm_initialised and change.operation == "install"},
-    )
-    journal = Journal.create(engine, header)
+    journal = change.journal or _begin(engine, common, change, name)
     execution = Execution(
         engine,
         report,
@@ -87,6 +79,19 @@ def apply(engine: DockerEngine, report: Reporter, held: Lock, common: CommonRequ
     execution.run(change.plan)
     journal.close()
     sweep(engine, change.cluster)
+
+
+def _begin(engine: DockerEngine, common: CommonRequest, change: Change, document: str) -> Journal:
+    header = JournalHeader(
+        operation=change.operation,
+        command=common.command_line,
+        holder=this_process().who,
+        cluster=change.cluster.id,
+        before=change.before,
+        after=document,
+        steps=tuple(step.title for step in change.plan),
+    )
+    return Journal.create(engine, header)
 
 
 def sweep(engine: DockerEngine, cluster: Cluster) -> None:

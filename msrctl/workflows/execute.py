@@ -87,7 +87,9 @@ class Execution:
         """
         try:
             with signals_raise():
-                for number, step in enumerate(plan, 1):
+                # A resumed operation goes on counting, so that its undo stays last in, first out.
+                begun = self._journal.begun()
+                for number, step in enumerate(plan, begun[0].step + 1 if begun else 1):
                     self._lock.check()
                     self._journal.begin(number, self._undo_of(step))
                     self._act(step)

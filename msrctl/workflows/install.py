@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msrctl import __version__
 from msrctl.engine.observe import clusters, observe
 from msrctl.engine.oneshot import sweep_oneshots
-from msrctl.errors import Unreachable, WrongState
+from msrctl.errors import WrongState
 from msrctl.model import names
 from msrctl.model.cluster import Cluster, Replica, Settings
 from msrctl.model.results import InstallResult
@@ -16,15 +16,13 @@ from msrctl.plan.desired import desired
 from msrctl.plan.planner import Observed, plan
 from msrctl.plan.step import Plan, Step
 from msrctl.storage import backend, from_volume_option
+from msrctl.workflows import certificates, preflight, probe, recover
 from msrctl.workflows import material as making
-from msrctl.workflows import preflight, probe, recover
 from msrctl.workflows.apply import Change, apply
 from msrctl.workflows.session import lock, open_engine, read_deployment
 from msrctl.workflows.swarm import Node, choose_node, init_swarm, swarm_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from msrctl.engine.docker import DockerEngine
     from msrctl.model.requests import InstallRequest
     from msrctl.secret import Secret
@@ -106,7 +104,7 @@ def _install(
                 plan=steps,
                 observed=observed,
                 secrets=material.secrets,
-                probe=_prober(engine, cluster, node, _auth(request, generated)),
+                probe=probe.prober(engine, cluster, _auth(request, generated)),
             ),
         )
     return InstallResult(
@@ -152,7 +150,7 @@ def _document(
         overlay_subnet=request.overlay_subnet,
     )
     material = making.Material(names.new_id(), __version__)
-    hosts = tls_hosts(settings.external_url, node)
+    hosts = certificates.hosts(settings.external_url, node)
     warnings: tuple[str, ...] = ()
     if asked.certificate:
         tls, warnings = making.provided_tls(material, asked, hosts[0] if settings.external_url else None)
@@ -173,15 +171,6 @@ def _document(
         swarm_initialised=made_swarm,
     )
     return cluster, material, generated, warnings
-
-
-def tls_hosts(external_url: str | None, *nodes: Node) -> list[str]:
-    """The names of a generated certificate: the external one first, then the nodes' names and addresses."""
-    from urllib.parse import urlsplit
-
-    external = urlsplit(external_url).hostname if external_url else None
-    found = [external, *(part for n in nodes for part in (n.name, n.address)), "localhost", "127.0.0.1"]
-    return list(dict.fromkeys(name for name in found if name))
 
 
 def _preflight(
@@ -207,23 +196,6 @@ def _preflight(
         progress.detail(f"{len(preflight.require(checks))} checks on {node.name}")
 
 
-def _prober(
-    engine: DockerEngine, cluster: Cluster, node: Node, auth: tuple[str, Secret]
-) -> Callable[[str], str]:
-    replica = cluster.replicas[0]
-
-    def check(service: str) -> str:
-        if service == names.service("registry", replica.id):
-            return "healthy"  # an upload is opened through the proxy, in a moment
-        try:
-            probe.upload(cluster, replica, node, auth)
-        except Unreachable:
-            return probe.require_all(probe.through_node(engine, cluster, replica, proxy=True), replica)
-        return f"{cluster.url(replica)} answers, an upload opens"
-
-    return check
-
-
 def _auth(request: InstallRequest, generated: Secret | None) -> tuple[str, Secret]:
     password = request.admin_password or generated
     assert password is not None
@@ -240,7 +212,7 @@ def _refuse_if_installed(engine: DockerEngine) -> None:
             f"a deployment is installed in this swarm: replica {replicas}, {found.cluster.url()}",
             code="ALREADY-INSTALLED",
             state="Nothing was changed; it goes on serving.",
-            hint="To change it: msrctl reconfigure. To see it: msrctl status. To take it away: msrctl destroy.",
+            hint="Change it with msrctl reconfigure, see it with msrctl status, take it away with msrctl destroy.",
         )
     leftovers = clusters(engine)
     if leftovers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -10,8 +11,11 @@ from msrctl.engine.oneshot import run_oneshot
 from msrctl.errors import Unreachable, VerifyFailed
 from msrctl.model import names
 from msrctl.registry.client import Registry
+from msrctl.workflows.swarm import nodes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from msrctl.engine.protocol import Engine
     from msrctl.model.cluster import Cluster, Replica
     from msrctl.secret import Secret
@@ -69,6 +73,30 @@ def upload(cluster: Cluster, replica: Replica, node: Node, auth: tuple[str, Secr
     if not healthy:
         raise VerifyFailed(f"replica {replica.id} is not healthy: {text}", code="PROBE")
     one.probe_upload()
+
+
+def prober(engine: Engine, cluster: Cluster, auth: tuple[str, Secret] | None = None) -> Callable[[str], str]:
+    """The check of a service after it was made or changed, for an execution.
+
+    Arguments:
+        engine: a manager.
+        cluster: the document that is wanted.
+        auth: if given (install knows the password), the proxy is asked directly, and the registry through it.
+    """
+    known = nodes(engine)
+    of_service = {names.service(c, r.id): (c, r) for r in cluster.replicas for c in ("registry", "nginx")}
+
+    def check(service: str) -> str:
+        component, replica = of_service[service]
+        if auth and component == "registry":
+            return "healthy"  # an upload is opened through the proxy, in a moment
+        if auth:
+            with contextlib.suppress(Unreachable):
+                upload(cluster, replica, known[replica.node_id], auth)
+                return f"{cluster.url(replica)} answers, an upload opens"
+        return require_all(through_node(engine, cluster, replica, proxy=component == "nginx"), replica)
+
+    return check
 
 
 def client(

@@ -16,6 +16,7 @@ from msrctl.workflows.swarm import swarm_state
 if TYPE_CHECKING:
     from msrctl.engine.docker import DockerEngine
     from msrctl.engine.state import StoredDocument
+    from msrctl.model.cluster import Replica
     from msrctl.model.requests import CommonRequest
     from msrctl.workflows.reporter import Reporter
 
@@ -63,6 +64,23 @@ def require_deployment(engine: DockerEngine) -> Deployment:
             code="NOT-INSTALLED",
             state="Nothing was changed.",
             hint="Install a registry with msrctl install, or point DOCKER_HOST to the swarm that has one.",
+        )
+    return found
+
+
+def require_replica(cluster: Cluster, ident: str) -> Replica:
+    """The replica of this id.
+
+    Raises:
+        WrongState: NO-REPLICA.
+    """
+    found = cluster.replica(ident)
+    if found is None:
+        raise WrongState(
+            f"there is no replica {ident}",
+            code="NO-REPLICA",
+            state="Nothing was changed.",
+            hint=f"The replicas are: {', '.join(r.id for r in cluster.replicas)}.",
         )
     return found
 

@@ -1,0 +1,142 @@
+"""`msrctl destroy`: takes a deployment away. Volumes with images are kept unless told otherwise.
+
+It goes forward only, and the cluster document goes last: killed halfway, it is simply run again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msrctl.engine.journal import Journal
+from msrctl.engine.observe import clusters, observe
+from msrctl.engine.oneshot import sweep_oneshots
+from msrctl.engine.undo import remove
+from msrctl.engine.volumes import remove_volume
+from msrctl.errors import UsageFault, WrongState
+from msrctl.model import names
+from msrctl.model.results import DestroyResult
+from msrctl.plan.step import Plan, Step
+from msrctl.storage import backend
+from msrctl.workflows.execute import KINDS
+from msrctl.workflows.session import lock, open_engine, read_deployment, require_replica
+from msrctl.workflows.swarm import swarm_state
+
+if TYPE_CHECKING:
+    from msrctl.engine.docker import DockerEngine
+    from msrctl.model.cluster import Cluster
+    from msrctl.model.requests import DestroyRequest
+    from msrctl.workflows.reporter import Reporter
+
+
+def destroy(request: DestroyRequest, report: Reporter) -> DestroyResult:
+    """Takes the deployment away.
+
+    Raises:
+        WrongState: there is nothing, or no such replica.
+        UsageFault: nobody can be asked, and neither --yes nor --replica-id is given.
+    """
+    engine = open_engine(request.common)
+    deployment = None if swarm_state(engine) == "inactive" else read_deployment(engine)
+    cluster = deployment.cluster if deployment else None
+    if cluster and request.replica_id:
+        require_replica(cluster, request.replica_id)
+    steps = _plan(engine, cluster, request)
+    if not steps:
+        raise WrongState(
+            f"nothing of msrctl is in the swarm of the engine at {engine.endpoint}",
+            code="NOT-INSTALLED",
+            state="Nothing was changed.",
+        )
+    kept = () if request.remove_data else _volumes(engine, cluster)
+    if request.dry_run:
+        return DestroyResult(steps, dry_run=True, kept_volumes=kept)
+    report.plan(steps)
+    _confirm(request, report, kept)
+    with lock(engine, request.common, report):
+        sweep_oneshots(engine, older_than=0)
+        for step in steps:
+            _carry_out(engine, cluster, step)
+        journal = Journal.open(engine)
+        if journal:
+            journal.close()
+    left = _leave_swarm(engine, cluster)
+    removed = tuple(f"{s.kind} {s.name}" for s in steps)
+    return DestroyResult(steps, removed=(*removed, *left), kept_volumes=kept)
+
+
+def _plan(engine: DockerEngine, cluster: Cluster | None, request: DestroyRequest) -> Plan:
+    """Services first, the document last, and volumes only if told so."""
+    if swarm_state(engine) == "inactive":
+        return Plan("destroy")
+    steps: list[Step] = []
+    for ident in [cluster.id] if cluster else sorted(clusters(engine)):
+        found = observe(engine, ident)
+        configs = sorted(found.configs, key=lambda n: (n.startswith("msrctl-state-"), n))
+        for kind, listed in (
+            ("service", sorted(found.services)),
+            ("volume", _volumes(engine, cluster) if request.remove_data else ()),
+            ("secret", sorted(found.secrets)),
+            ("network", sorted(found.networks)),
+            ("config", [name for name in configs if name not in {names.LOCK, names.JOURNAL}]),
+        ):
+            steps += [Step("remove", kind, name, cause="msrctl made it") for name in listed]
+    what = (
+        f"replica {cluster.replicas[0].id} on {cluster.replicas[0].node_name}" if cluster else "what is left"
+    )
+    return Plan(f"destroy {what}", tuple(steps))
+
+
+def _carry_out(engine: DockerEngine, cluster: Cluster | None, step: Step) -> None:
+    if step.kind != "volume":
+        remove(engine, KINDS[step.kind], step.name)
+        return
+    if cluster is None:
+        engine.remove("volumes", step.name)
+        return
+    for replica in cluster.replicas:
+        if backend(cluster.storage).own_volume(replica.id) == step.name:
+            wanted = {names.LABEL_REPLICA: replica.id}
+            remove_volume(engine, step.name, replica.node_id, wanted, image=replica.image)
+
+
+def _volumes(engine: DockerEngine, cluster: Cluster | None) -> tuple[str, ...]:
+    """Volumes with images that belong to the replicas alone."""
+    if cluster is None:
+        found = engine.list("volumes", {names.LABEL_CLUSTER: None})
+        return tuple(sorted(v["Name"] for v in found))
+    owned = (backend(cluster.storage).own_volume(r.id) for r in cluster.replicas)
+    return tuple(v for v in owned if v)
+
+
+def _confirm(request: DestroyRequest, report: Reporter, kept: tuple[str, ...]) -> None:
+    if request.yes:
+        return
+    if report.interactive:
+        data = (
+            "ALL IMAGES ARE DELETED."
+            if request.remove_data
+            else f"Images are kept: {', '.join(kept) or 'none'}."
+        )
+        if not report.confirm(f"Take all of this away? {data}"):
+            raise WrongState("not confirmed", code="NOT-CONFIRMED", state="Nothing was changed.")
+        return
+    # Naming the replica was all the confirmation that the original wanted; data need more than that.
+    if request.remove_data or not request.replica_id:
+        raise UsageFault(
+            "destroy needs a confirmation, and there is no terminal to ask on",
+            code="CONFIRM",
+            state="Nothing was changed.",
+            hint="Add --yes" + ("." if request.remove_data else ", or name the replica with --replica-id."),
+        )
+
+
+def _leave_swarm(engine: DockerEngine, cluster: Cluster | None) -> tuple[str, ...]:
+    """Takes the engine out of a swarm that install made, if nothing else lives there."""
+    if cluster is None or not cluster.swarm_initialised:
+        return ()
+    others = [*engine.list("services"), *engine.list("configs"), *engine.list("secrets")]
+    networks = [n for n in engine.list("networks") if n.get("Scope") == "swarm" and n["Name"] != "ingress"]
+    if others or networks or len(engine.nodes()) > 1:
+        return ()
+    engine.leave_swarm()
+    return ("swarm (install had made it)",)

@@ -1,0 +1,177 @@
+"""`msrctl reconfigure`: changes settings of a deployment, and only the services that need it.
+
+It also repairs drift: what somebody changed or removed behind msrctl's back is put right.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msrctl import __version__
+from msrctl.engine.observe import observe
+from msrctl.engine.oneshot import sweep_oneshots
+from msrctl.errors import WrongState
+from msrctl.model.results import ReconfigureResult
+from msrctl.plan.desired import desired
+from msrctl.plan.planner import plan
+from msrctl.plan.step import Plan
+from msrctl.workflows import desire, preflight, probe, recover
+from msrctl.workflows import material as making
+from msrctl.workflows.apply import Change, apply
+from msrctl.workflows.session import lock, open_engine, require_deployment
+from msrctl.workflows.swarm import nodes
+
+if TYPE_CHECKING:
+    from msrctl.engine.docker import DockerEngine
+    from msrctl.model.cluster import Cluster
+    from msrctl.model.requests import ReconfigureRequest
+    from msrctl.workflows.reporter import Reporter
+    from msrctl.workflows.session import Deployment
+
+
+def reconfigure(request: ReconfigureRequest, report: Reporter) -> ReconfigureResult:
+    """Changes what was asked for, finishes or undoes an interrupted change, or repairs drift.
+
+    Raises:
+        WrongState: nothing is installed, or an earlier change was interrupted and must be finished first.
+        UsageFault: the TLS files cannot be used, or settings do not fit together.
+        PreflightFailed: a check failed; nothing was changed.
+        RolledBack, Interrupted: a step failed or a signal came; everything is as before.
+    """
+    engine = open_engine(request.common)
+    deployment = require_deployment(engine)
+    if request.dry_run:
+        _refuse_if_interrupted(engine)
+        change, warnings = _change(engine, request, deployment)
+        _preflight(engine, report, deployment.cluster, change.cluster)
+        return ReconfigureResult(change.plan, dry_run=True, url=change.cluster.url(), warnings=warnings)
+    with lock(engine, request.common, report) as held:
+        sweep_oneshots(engine)
+        if request.undo:
+            return _undo(engine, report, deployment)
+        if request.resume:
+            change, warnings = _resumed(engine, require_deployment(engine))
+        else:
+            _refuse_if_interrupted(engine)
+            change, warnings = _change(engine, request, require_deployment(engine))
+        for warning in warnings:
+            report.warn(warning)
+        report.plan(change.plan)
+        if not change.plan and not change.journal:
+            outcome = "nothing to do"
+        else:
+            _preflight(engine, report, deployment.cluster, change.cluster)
+            apply(engine, report, held, request.common, change)
+            outcome = "resumed" if request.resume else "done"
+    return ReconfigureResult(
+        change.plan,
+        changed=outcome != "nothing to do",
+        replicas=tuple(r.id for r in change.cluster.replicas),
+        url=change.cluster.url(),
+        outcome=outcome,
+        warnings=warnings,
+    )
+
+
+def _change(
+    engine: DockerEngine, request: ReconfigureRequest, deployment: Deployment
+) -> tuple[Change, tuple[str, ...]]:
+    """The change from the document in force to the one that is asked for, as a plan."""
+    before = deployment.cluster
+    material = making.Material(before.id, __version__)
+    after, why, warnings = desire.next_document(engine, before, request, material)
+    wanted = desired(after)
+    observed = observe(engine, after.id, wanted)
+    title = f"reconfigure {before.url()}: " + (", ".join(why) if why else "nothing new is asked for")
+    words = f"generation {after.generation}: {', '.join(why)}" if why else ""
+    change = Change(
+        operation="reconfigure",
+        cluster=after,
+        plan=plan(title, wanted, observed, material.words, words),
+        observed=observed,
+        secrets=material.secrets,
+        probe=probe.prober(engine, after),
+        before=deployment.stored.name,
+    )
+    return change, warnings
+
+
+def _resumed(engine: DockerEngine, deployment: Deployment) -> tuple[Change, tuple[str, ...]]:
+    """The rest of an interrupted change: from what is observed to the document that it had written."""
+    found = recover.interrupted(engine)
+    if found is None or found[0].header.operation != "reconfigure":
+        raise _nothing_interrupted()
+    journal, sentence = found
+    if journal.header.after != deployment.stored.name:
+        raise WrongState(
+            f"{sentence}, before its new settings were written down; it cannot be finished",
+            code="NOT-RESUMABLE",
+            state="No service was touched; the registry serves as before.",
+            hint="msrctl reconfigure --undo takes away what it prepared; then give the settings again.",
+        )
+    after = deployment.cluster
+    wanted = desired(after)
+    observed = observe(engine, after.id, wanted)
+    change = Change(
+        operation="reconfigure",
+        cluster=after,
+        plan=plan("finish what was interrupted", wanted, observed, {}, ""),
+        observed=observed,
+        secrets={},
+        probe=probe.prober(engine, after),
+        journal=journal,
+    )
+    return change, (sentence,)
+
+
+def _undo(engine: DockerEngine, report: Reporter, deployment: Deployment) -> ReconfigureResult:
+    found = recover.interrupted(engine)
+    if found is None or found[0].header.operation != "reconfigure":
+        raise _nothing_interrupted()
+    report.info(found[1])
+    with report.step("undo", "going back to what ran before"):
+        recover.undo_journal(engine, found[0], report)
+    before = require_deployment(engine).cluster
+    return ReconfigureResult(
+        Plan("undo what was interrupted"),
+        changed=before.generation != deployment.cluster.generation,
+        replicas=tuple(r.id for r in before.replicas),
+        url=before.url(),
+        outcome="undone",
+    )
+
+
+def _preflight(engine: DockerEngine, report: Reporter, before: Cluster, after: Cluster) -> None:
+    """Host ports that a replica does not hold yet must be free on its node."""
+    checks: list[preflight.Check] = []
+    known = nodes(engine)
+    for replica in after.replicas:
+        old = before.replica(replica.id)
+        held = {old.http_port, old.https_port} if old else set()
+        ports = [p for p in (replica.http_port, replica.https_port) if p not in held]
+        if ports:
+            image = preflight.Image(replica.image, replica.image_reference, replica.version)
+            checks += preflight.check_node(engine, node=known[replica.node_id], image=image, ports=ports)
+    if checks:
+        with report.step("preflight") as progress:
+            progress.detail(f"{len(preflight.require(checks))} checks")
+
+
+def _refuse_if_interrupted(engine: DockerEngine) -> None:
+    found = recover.interrupted(engine)
+    if found:
+        raise WrongState(
+            found[1],
+            code="INTERRUPTED",
+            state="The registry serves; nothing was changed now.",
+            hint="Finish it with msrctl reconfigure --resume, or go back with msrctl reconfigure --undo.",
+        )
+
+
+def _nothing_interrupted() -> WrongState:
+    return WrongState(
+        "no reconfigure was interrupted",
+        code="NOT-INTERRUPTED",
+        state="Nothing was changed.",
+        hint="msrctl status shows what state things are in.",
+    )

@@ -1,0 +1,140 @@
+"""`msrctl status`: what is there, as it answers now. It changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msrctl.engine import lock as locking
+from msrctl.engine.observe import clusters, observe
+from msrctl.errors import MsrctlError
+from msrctl.model import names
+from msrctl.model.results import (
+    ComponentHealth,
+    ReplicaStatus,
+    StatusResult,
+)
+from msrctl.plan.desired import desired
+from msrctl.plan.planner import drift
+from msrctl.plan.step import Change
+from msrctl.storage import backend
+from msrctl.workflows import probe, recover
+from msrctl.workflows.session import open_engine, read_deployment
+from msrctl.workflows.swarm import nodes, swarm_state
+
+if TYPE_CHECKING:
+    from msrctl.engine.docker import DockerEngine
+    from msrctl.model.cluster import Cluster, Replica
+    from msrctl.model.requests import StatusRequest
+    from msrctl.workflows.reporter import Reporter
+    from msrctl.workflows.swarm import Node
+
+COMPONENTS = ("nginx", "registry")
+
+
+def status(request: StatusRequest, report: Reporter) -> StatusResult:  # noqa: ARG001 - one form for all
+    """Everything about the deployment as it is found now."""
+    engine = open_engine(request.common)
+    if swarm_state(engine) == "inactive":
+        return StatusResult(installed=False)
+    held = locking.status(engine)
+    found = recover.interrupted(engine)
+    interrupted = None if found is None or (held and not held.dead) else _interrupted_words(*found)
+    words = held.sentence() if held and not held.dead else None
+    deployment = read_deployment(engine)
+    if deployment is None:
+        left = tuple(line for lines in clusters(engine).values() for line in lines)
+        return StatusResult(installed=False, lock=words, interrupted=interrupted, leftovers=left)
+    cluster = deployment.cluster
+    wanted = desired(cluster)
+    observed = observe(engine, cluster.id, wanted)
+    drifts = drift(wanted, observed)
+    known = nodes(engine)
+    replicas = tuple(
+        _replica(engine, cluster, one, known.get(one.node_id), drifts)
+        for one in cluster.replicas
+        if request.replica_id in {None, one.id}
+    )
+    missing = [
+        Change(f"{kind} {name}", "present", None)
+        for kind, want, have in (
+            ("network", wanted.networks, observed.networks),
+            ("config", wanted.configs, observed.configs),
+            ("secret", wanted.secrets, observed.secrets),
+        )
+        for name in sorted(set(want) - set(have))
+    ]
+    return StatusResult(
+        installed=True,
+        cluster_id=cluster.id,
+        generation=cluster.generation,
+        version=cluster.version,
+        url=cluster.url(),
+        storage=backend(cluster.storage).words(cluster.replicas[0].id),
+        replicas=replicas,
+        drift=tuple(missing),
+        lock=words,
+        interrupted=interrupted,
+    )
+
+
+def _replica(
+    engine: DockerEngine,
+    cluster: Cluster,
+    replica: Replica,
+    node: Node | None,
+    drifts: dict[str, tuple[Change, ...]],
+) -> ReplicaStatus:
+    states = {c: _task_state(engine, names.service(c, replica.id)) for c in COMPONENTS}
+    seen: dict[str, probe.Seen] = {}
+    if node is None:
+        trouble = f"node {replica.node_name} is not in the swarm"
+    else:
+        try:
+            seen = {s.component: s for s in probe.health(engine, cluster, replica, node)}
+            trouble = "no answer"
+        except MsrctlError as error:
+            trouble = str(error)
+    components = tuple(
+        ComponentHealth(
+            component=c,
+            healthy=c in seen and seen[c].ok,
+            detail=seen[c].detail if c in seen else trouble,
+            task_state=states[c],
+        )
+        for c in COMPONENTS
+    )
+    own = {names.service(c, replica.id) for c in COMPONENTS}
+    changes = tuple(
+        Change(f"{service} {c.name}" if c.name != service else service, c.wanted, c.found)
+        for service, found in drifts.items()
+        if service in own
+        for c in found
+    )
+    return ReplicaStatus(
+        replica_id=replica.id,
+        node=replica.node_name,
+        version=replica.version,
+        url=cluster.url(replica),
+        components=components,
+        drift=changes,
+    )
+
+
+def _task_state(engine: DockerEngine, service: str) -> str:
+    if engine.find("services", service) is None:
+        return "no service"
+    tasks = engine.tasks(service)
+    if not tasks:
+        return "no task"
+    newest = tasks[0]["Status"]
+    reason = newest.get("Err") or ""
+    return f"{newest['State']}: {reason}" if reason else str(newest["State"])
+
+
+def _interrupted_words(journal: object, sentence: str) -> str:
+    from msrctl.engine.journal import Journal
+
+    assert isinstance(journal, Journal)
+    if journal.header.operation == "install":
+        return f"{sentence}. Run msrctl install again: it takes away what is left and starts afresh."
+    return f"{sentence}. msrctl reconfigure --resume finishes it; msrctl reconfigure --undo goes back."
