@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 COMPONENT = "oneshot"
 POLL_SECONDS = 0.1
+# A program that is process 1 and catches no signal ignores SIGTERM; it should not keep anybody waiting.
+STOP_SECONDS = 3
 REMOVAL_SECONDS = 20.0
 # How long "no suitable node" may stand: swarm says it as well while it waits for a port or for memory.
 PLACEMENT_SECONDS = 5.0
@@ -93,6 +95,7 @@ def run_oneshot(
         "Configs": list(configs),
         "Secrets": list(secrets),
         "Labels": {**labels, names.LABEL_COMPONENT: COMPONENT},
+        "StopGracePeriod": STOP_SECONDS * 10**9,
         **({"User": user} if user else {}),
     }
     spec = _service(container, node_id, networks)

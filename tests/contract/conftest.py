@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,21 +96,21 @@ def pair(tiny: Path) -> Iterator[Lab]:
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.engine)])
-def subject(request: pytest.FixtureRequest) -> Subject:
+def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     """The fake engine, then a real one; both empty."""
     if request.param == "fake":
         swarm = FakeSwarm()
         other = swarm.add_node("node-2")
-        return Subject(FakeEngine(swarm), IMAGE_ID, str(swarm.nodes[0]["ID"]), other, swarm)
+        yield Subject(FakeEngine(swarm), IMAGE_ID, str(swarm.nodes[0]["ID"]), other, swarm)
+        return
     lab: Lab = request.getfixturevalue("pair")
     clean_lab(lab)
-    engine = connect(Endpoint(), {"DOCKER_HOST": lab[1].url})
-    request.addfinalizer(engine.close)
-    image = engine.image("msrctl-test/tiny:1")
-    assert image is not None
-    here = engine.info()["Swarm"]["NodeID"]
-    other = next(node["ID"] for node in engine.nodes() if node["ID"] != here)
-    return Subject(engine, image["Id"], here, other, None)
+    with contextlib.closing(connect(Endpoint(), {"DOCKER_HOST": lab[1].url})) as engine:
+        image = engine.image("msrctl-test/tiny:1")
+        assert image is not None
+        here = engine.info()["Swarm"]["NodeID"]
+        other = next(node["ID"] for node in engine.nodes() if node["ID"] != here)
+        yield Subject(engine, image["Id"], here, other, None)
 
 
 def states(tasks: Sequence[JSON]) -> list[str]:

@@ -13,7 +13,6 @@ from msrctl.engine.protocol import ApiError, Conflict, Engine, NotFound, OutOfSe
 
 if TYPE_CHECKING:
     from conftest import Subject
-
     from msrctl.engine.protocol import JSON, Kind
 
 
