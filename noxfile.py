@@ -33,7 +33,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "--explicit-package-bases", *HARNESS, env={"MYPYPATH": "tests"})
 
 
-@nox.session(tags=["quick"])
+@nox.session
 def tests(session: nox.Session) -> None:
     """Unit tests: no root, no engine."""
     install(session, "test")

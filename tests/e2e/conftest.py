@@ -1,10 +1,17 @@
-"""End-to-end tests run on real engines, all of them."""
+"""End-to-end tests run on real engines, all of them; a registry to use for those that only use one."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from labs.cleaning import clean as clean_lab
+from labs.deployment import Deployment, install
+
+if TYPE_CHECKING:
+    from labs.engines import Lab
 
 HERE = Path(__file__).parent
 
@@ -14,3 +21,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.engine)
+
+
+@pytest.fixture(scope="module")
+def installed(lab: Lab) -> Deployment:
+    """A registry on `lab`, installed once for a module whose tests use it and leave it as it is.
+
+    `clean` and `bare` would take it away: a module that has this has neither.
+    """
+    clean_lab(lab, leave_swarm=True)
+    return install(lab[1])

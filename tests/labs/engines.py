@@ -18,6 +18,7 @@ is not there.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -116,6 +117,7 @@ class Lab:
             RuntimeError: no slot is free, or a host or an engine did not start; nothing is left standing.
         """
         self._slot = Slot.take(self._parent)
+        self._numbers = itertools.count(1)  # none is used twice, as a removed host's network stays
         try:
             self.slot.switch.up()
             for _ in range(self._count):
@@ -150,7 +152,7 @@ class Lab:
         self.hosts.remove(host)
 
     def _new_host(self, name: str, rootfs: Path | None) -> Host:
-        number = max((host.number for host in self.hosts), default=0) + 1
+        number = next(self._numbers)
         ip = f"{self.slot.net}.{number}"
         host = Host(
             number,
