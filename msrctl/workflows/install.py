@@ -212,7 +212,7 @@ def _refuse_if_installed(engine: DockerEngine) -> None:
             f"a deployment is installed in this swarm: replica {replicas}, {found.cluster.url()}",
             code="ALREADY-INSTALLED",
             state="Nothing was changed; it goes on serving.",
-            hint="Change it with msrctl reconfigure, see it with msrctl status, take it away with msrctl destroy.",
+            hint="msrctl status shows it, reconfigure changes it, destroy takes it away.",
         )
     leftovers = clusters(engine)
     if leftovers:

@@ -44,6 +44,7 @@ def main(args: Sequence[str]) -> int:
     probe.add_argument("--registry")
     probe.add_argument("--proxy")
     probe.add_argument("--host", default="")
+    probe.add_argument("--upload", action="store_true")
     remove = commands.add_parser("remove-volume")
     remove.add_argument("name")
     remove.add_argument("--label", action="append", default=[])
@@ -165,7 +166,10 @@ def _probe(options: argparse.Namespace) -> Iterator[JSON]:
                 if not healthy:
                     yield {"ok": False, "component": component, "error": text, "code": "UNHEALTHY"}
                     continue
-            client.probe_upload()
+            if options.upload:
+                client.probe_upload()
+            else:
+                client.ping()
         except MsrctlError as error:
             yield {"ok": False, "component": component, "error": str(error), "code": error.code}
         else:
