@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -168,7 +169,7 @@ def _ssh(url: str) -> Dial:
     probe_ssh(url)
 
     def dial(version: str) -> APIClient:
-        client = _client("http://ssh", version)
+        client = _client("http://ssh:22", version)  # a name; the adapter knows the way
         client.mount("http://", SshAdapter(url, TIMEOUT))
         return client
 
@@ -226,6 +227,8 @@ def _client_context(host: Host) -> ssl.SSLContext:
 
     directory = host.certificates or Path()
     try:
+        if not any((directory / name).exists() for name in ("ca.pem", "cert.pem")):
+            raise FileNotFoundError(errno.ENOENT, "there are none")  # noqa: TRY301 - told like the others
         ca = directory / "ca.pem"
         context = context_for(ca.read_text() if ca.exists() else None, insecure=not host.verify)
         if (directory / "cert.pem").exists():

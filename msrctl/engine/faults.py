@@ -65,6 +65,14 @@ _SWARM_FAULTS = (
         "for good: docker swarm init --force-new-cluster on this node.",
     ),
     _Known(
+        # The same, for the first half minute after the managers have gone.
+        "code = DeadlineExceeded",
+        Unreachable,
+        "NO-LEADER",
+        "the managers of the swarm of the engine at {endpoint} do not answer each other",
+        "More than half of the managers must be up (docker node ls shows them); then run this again.",
+    ),
+    _Known(
         "live-restore",
         WrongState,
         "LIVE-RESTORE",

@@ -22,7 +22,7 @@ LOGIN_SECONDS = 20.0
 
 
 def base_of(url: str) -> str:
-    """``https://host[:port]`` of what a user gave as --ucp-url, with or without scheme and path.
+    """``https://host:port`` of what a user gave as --ucp-url, with or without scheme and path.
 
     Raises:
         UsageFault: it is no https URL; a password is sent there.
@@ -35,7 +35,7 @@ def base_of(url: str) -> str:
             hint="Give it as https://HOST[:PORT], with --ucp-username and the password in UCP_PASSWORD.",
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"https://{host}:{parts.port}" if parts.port else f"https://{host}"
+    return f"https://{host}:{parts.port or 443}"
 
 
 class MkeLogin(AuthBase):
@@ -45,7 +45,7 @@ class MkeLogin(AuthBase):
     and `password` answers `auth_token`.
 
     Arguments:
-        base: ``https://host[:port]``.
+        base: ``https://host:port``.
         username: who logs in.
         password: theirs; it goes into the request's body and nowhere else.
         context: what to trust.

@@ -12,7 +12,8 @@ from msrctl.engine import clock
 from msrctl.engine.protocol import ApiError, Conflict, Engine, NotFound, OutOfSequence
 
 if TYPE_CHECKING:
-    from conftest import Subject
+    from subjects import Subject
+
     from msrctl.engine.protocol import JSON, Kind
 
 

@@ -13,7 +13,7 @@ from msrctl.engine.oneshot import sweep_oneshots
 from msrctl.errors import Unreachable
 
 if TYPE_CHECKING:
-    from conftest import Subject
+    from subjects import Subject
 
 NO_VOLUME = {
     "Type": "volume",

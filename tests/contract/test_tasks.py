@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from subjects import states
 
-from conftest import states
 from labs.system import eventually
 from msrctl.engine.protocol import Conflict, NotFound, OutOfSequence
 
 if TYPE_CHECKING:
-    from conftest import Subject
+    from subjects import Subject
+
     from msrctl.engine.protocol import JSON
 
 UNKNOWN_NODE = "jjjjjjjjjjjjjjjjjjjjjjjjj"

@@ -17,7 +17,8 @@ from msrctl.engine.process import this_process
 from msrctl.errors import Locked
 
 if TYPE_CHECKING:
-    from conftest import Subject
+    from subjects import Subject
+
     from msrctl.engine.protocol import Engine
 
 CLIENTS = 12
