@@ -42,7 +42,7 @@ def wait_running(engine: Engine, service: str, timeout: float) -> JSON:
         update = (found.get("UpdateStatus") or {}).get("State", "")
         if update.startswith("rollback") or update == "paused":
             raise _failure(engine, service, tasks, "the engine rolled the update back")
-        # The engine says "updating" for the whole time that it watches a new task; its being healthy is enough.
+        # The engine says "updating" for as long as it watches a new task; its being healthy is enough.
         if running and not old:
             return running[0]
         failed = [t for t in current if t["Status"]["State"] in {"failed", "rejected"}]

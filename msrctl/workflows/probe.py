@@ -145,12 +145,13 @@ def through_node(
         labels={names.LABEL_CLUSTER: cluster.id},
         timeout=ONESHOT_SECONDS,
         user="0:0",
+        wait_gone=False,
     )
     if not result.lines:
         why = result.task_error or " ".join(result.raw_log[-3:])
         raise Unreachable(f"the probe on node {replica.node_name} gave no answer: {why}", code="PROBE")
     fine = "healthy, an upload opens" if upload else "healthy"
-    return tuple(Seen(line["component"], line["ok"], line.get("error") or fine) for line in result.lines)
+    return tuple(Seen(x["component"], x["ok"], x.get("error") or fine) for x in result.lines)
 
 
 def require_all(seen: tuple[Seen, ...], replica: Replica) -> str:
