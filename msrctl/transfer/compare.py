@@ -1,7 +1,8 @@
-"""Compares two inventories and says which tags suffer. Classes as rclone's check has them.
+"""Compares two inventories. Classes as rclone's check has them.
 
 ``=`` the same in both, ``-`` missing in the new store, ``+`` only in the new store, ``*`` different, ``!``
-cannot be read. Blobs that only the new store has do no harm, tags that only it has would come back from the dead.
+cannot be read. Blobs that only the new store has do no harm; tags that only it has would come back from the
+dead.
 """
 
 from __future__ import annotations

@@ -83,8 +83,8 @@ def take(store: Store) -> Inventory:
     inventory = Inventory()
     for key, size in store.list(BLOBS):
         parts = key.split("/")
-        if len(parts) == 7 and parts[6] == "data":
-            inventory.blobs[f"{parts[3]}:{parts[5]}"] = size
+        if len(parts) == 8 and parts[7] == "data":
+            inventory.blobs[f"{parts[4]}:{parts[6]}"] = size
         else:
             inventory.odd.append(key)
     current: list[str] = []
