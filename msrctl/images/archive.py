@@ -48,7 +48,7 @@ def save(api: docker.APIClient, reference: str, destination: Path | IO[bytes]) -
         ImageMissing: the engine does not have it.
         ImageError: the file could not be written.
     """
-    from docker.errors import ImageNotFound  # noqa: PLC0415 - imported late: parsing needs no docker
+    from docker.errors import ImageNotFound
 
     identity = image_id(api, reference)
     try:
@@ -61,6 +61,9 @@ def save(api: docker.APIClient, reference: str, destination: Path | IO[bytes]) -
     except ImageNotFound as error:
         raise missing(reference) from error
     except OSError as error:
+        # Errors of the connection to the engine are OSErrors too, but have no number.
+        if error.errno is None:
+            raise
         raise _write_failure(reference, destination, error) from error
     path = str(destination) if isinstance(destination, Path) else None
     return SaveResult(reference, identity, path, written)
@@ -128,7 +131,7 @@ def load(api: docker.APIClient, source: Path | IO[bytes], progress: Progress = s
 
 
 def _load(api: docker.APIClient, stream: IO[bytes], name: str, progress: Progress) -> LoadResult:
-    from docker.errors import APIError  # noqa: PLC0415
+    from docker.errors import APIError
 
     failure = None
     references = []

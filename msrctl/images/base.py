@@ -73,9 +73,8 @@ def pull(api: docker.APIClient, reference: str, seconds: int = PULL_SECONDS) -> 
     Returns:
         None when it is there, else why not, in one line.
     """
-    import requests  # noqa: PLC0415 - imported late: parsing needs no requests
-    import urllib3  # noqa: PLC0415
-    from docker.errors import APIError  # noqa: PLC0415
+    import urllib3
+    from docker.errors import APIError
 
     repository, _, tag = reference.rpartition(":")
     try:
@@ -85,8 +84,8 @@ def pull(api: docker.APIClient, reference: str, seconds: int = PULL_SECONDS) -> 
                     return _one_line(line["error"])
     except APIError as error:
         return _one_line(error.explanation or str(error))
-    # The second is what a limit met in the middle of the answer looks like.
-    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError):
+    # Before the answer a limit is an error of requests, in the middle of it one of urllib3 or of the socket.
+    except (OSError, urllib3.exceptions.HTTPError):
         return f"no answer within {seconds} s"
     return None
 

@@ -108,8 +108,11 @@ def _machine(api: docker.APIClient) -> str:
 
 def _built_from(api: docker.APIClient, reference: str) -> str | None:
     image = inspect(api, reference)
-    labels = (image or {}).get("Config", {}).get("Labels") or {}
-    found: str | None = labels.get(LABEL_BUILD_HASH)
+    return _label(image) if image else None
+
+
+def _label(image: dict[str, Any]) -> str | None:
+    found: str | None = (image["Config"].get("Labels") or {}).get(LABEL_BUILD_HASH)
     return found
 
 
@@ -122,8 +125,12 @@ def _result(
     base: Literal["present", "pulled", "made"] | None,
 ) -> BuildResult:
     image = inspect(api, reference)
-    if image is None:
-        raise ImageError(f"the build ended, but the engine has no image {reference}")
+    # An engine that dies ends the log of the build without a word, and may have an older image.
+    if image is None or _label(image) != wanted:
+        raise ImageError(
+            f"the build ended early: the engine has no {reference} of what was sent to it",
+            hint="look at the engine's own log, then run it again",
+        )
     return BuildResult(reference, image["Id"], image["Size"], built, base, wanted)
 
 
@@ -133,7 +140,7 @@ def follow(lines: Iterable[dict[str, Any]], progress: Progress) -> None:
     Raises:
         ImageError: the build failed.
     """
-    from docker.errors import APIError  # noqa: PLC0415
+    from docker.errors import APIError
 
     tail: deque[str] = deque(maxlen=_LOG_LINES)
     failure = None

@@ -40,7 +40,7 @@ def image_reference(version: str) -> str:
 
 def inspect(api: docker.APIClient, reference: str) -> dict[str, Any] | None:
     """The engine's description of an image, or None when it has no such image."""
-    from docker.errors import ImageNotFound  # noqa: PLC0415 - imported late: parsing needs no docker
+    from docker.errors import ImageNotFound
 
     try:
         found: dict[str, Any] = api.inspect_image(reference)  # type: ignore[no-untyped-call]
@@ -72,8 +72,8 @@ def missing(reference: str) -> ImageMissing:
     return ImageMissing(
         f"the engine has no image {reference}",
         state="nothing was changed",
-        hint="build it with `msrctl images build`, or bring it along: `msrctl images save -o FILE` where it is, "
-        "`msrctl images load -i FILE` here",
+        hint="build it with `msrctl images build`, or bring it along: `msrctl images save FILE` where it is, "
+        "`msrctl images load FILE` here",
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import urllib3
 from docker.errors import APIError, ImageNotFound
 
@@ -35,6 +36,7 @@ class FakeApi:
     chunks: list[bytes | Exception] = field(default_factory=list)
     loaded: bytes = b""
     architecture: str = "amd64"
+    dies: bool = False
 
     def add(self, reference: str, labels: dict[str, str] | None = None) -> None:
         number = len(self.images) + 1
@@ -63,7 +65,8 @@ class FakeApi:
 
     def build(self, **options: Any) -> Iterable[dict[str, Any]]:
         self.calls.append(f"build {options['tag']} nocache {options['nocache']}")
-        self.add(options["tag"], {"io.msrctl.build-hash": options["buildargs"]["BUILD_HASH"]})
+        if not self.dies:
+            self.add(options["tag"], {"io.msrctl.build-hash": options["buildargs"]["BUILD_HASH"]})
         return self.build_lines
 
     def get_image(self, _reference: str) -> Iterator[bytes]:
@@ -110,6 +113,8 @@ def test_a_base_that_is_not_there_is_pulled_with_a_time_limit(api: FakeApi) -> N
     [
         ({"error": "Get registry:\n no such host"}, "Get registry: no such host"),
         (urllib3.exceptions.ReadTimeoutError(None, "", "timed out"), "no answer within 15 s"),  # type: ignore[arg-type]
+        (TimeoutError("timed out"), "no answer within 15 s"),
+        (requests.ReadTimeout(), "no answer within 15 s"),
         (APIError("500", explanation="no such host"), "no such host"),
     ],
 )
@@ -278,6 +283,15 @@ def test_a_failed_build_shows_the_last_lines_of_its_log(api: FakeApi) -> None:
     assert caught.value.details == tuple(f"line {number}" for number in range(30, 50))
 
 
+@pytest.mark.usefixtures("inputs")
+def test_an_engine_that_dies_in_the_build_is_not_taken_for_a_success(api: FakeApi) -> None:
+    api.add(images.BASE)
+    api.add(REFERENCE, {"io.msrctl.build-hash": "of yesterday"})
+    api.dies = True
+    with pytest.raises(ImageError, match="ended early"):
+        images.build(api, "1.2.3")
+
+
 # --- list
 
 
@@ -313,6 +327,14 @@ def test_save_writes_the_whole_file_or_none(api: FakeApi, tmp_path: Path) -> Non
         images.save(api, REFERENCE, target)
     assert target.read_bytes() == b"onetwo"
     assert [path.name for path in tmp_path.iterdir()] == ["msr.tar"]
+
+
+def test_losing_the_engine_while_saving_is_no_fault_of_the_file(api: FakeApi, tmp_path: Path) -> None:
+    api.add(REFERENCE)
+    api.chunks = [b"one", requests.ConnectionError("connection broken")]
+    with pytest.raises(requests.ConnectionError):
+        images.save(api, REFERENCE, tmp_path / "msr.tar")
+    assert not list(tmp_path.iterdir())
 
 
 def test_save_waits_as_long_as_the_engine_needs(api: FakeApi) -> None:
