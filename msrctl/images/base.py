@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -73,19 +74,27 @@ def pull(api: docker.APIClient, reference: str, seconds: int = PULL_SECONDS) -> 
     Returns:
         None when it is there, else why not, in one line.
     """
-    import urllib3
-    from docker.errors import APIError
+    import requests
+    from docker import auth
 
     repository, _, tag = reference.rpartition(":")
+    header = auth.get_config_header(api, auth.resolve_repository_name(repository)[0])
     try:
-        with time_limit(api, seconds):
-            for line in api.pull(repository, tag=tag, stream=True, decode=True):
-                if "error" in line:
-                    return _one_line(line["error"])
-    except APIError as error:
-        return _one_line(error.explanation or str(error))
-    # Before the answer a limit is an error of requests, in the middle of it one of urllib3 or of the socket.
-    except (OSError, urllib3.exceptions.HTTPError):
+        # The SDK's own `pull` waits for ever.
+        with api.post(
+            f"{api.base_url}/v{api.api_version}/images/create",
+            params={"fromImage": repository, "tag": tag},
+            headers={"X-Registry-Auth": header} if header else {},
+            stream=True,
+            timeout=seconds,
+        ) as answer:
+            for line in answer.iter_lines():
+                said = json.loads(line)
+                # Refused at once it is a message, refused later an error in the log.
+                refusal = said.get("error") or (said.get("message") if answer.status_code >= 400 else None)
+                if refusal:
+                    return _one_line(refusal)
+    except requests.RequestException:
         return f"no answer within {seconds} s"
     return None
 

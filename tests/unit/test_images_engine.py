@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import importlib
 import io
+import json
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import FrozenInstanceError, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import requests
-import urllib3
-from docker.errors import APIError, ImageNotFound
+from docker.errors import ImageNotFound
 
 from msrctl import images
 from msrctl.images import ImageError, ImageMissing, base
@@ -21,6 +21,26 @@ from msrctl.images import ImageError, ImageMissing, base
 REFERENCE = "msrctl/msr:1.2.3"
 # `msrctl.images.build` by attribute is the function of that name.
 build_module = importlib.import_module("msrctl.images.build")
+
+
+@dataclass
+class FakeAnswer:
+    """A response of the engine that is read line by line."""
+
+    status_code: int
+    lines: list[dict[str, Any] | Exception]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def iter_lines(self) -> Iterator[bytes]:
+        for line in self.lines:
+            if isinstance(line, Exception):
+                raise line
+            yield json.dumps(line).encode()
 
 
 @dataclass
@@ -37,6 +57,9 @@ class FakeApi:
     loaded: bytes = b""
     architecture: str = "amd64"
     dies: bool = False
+    pull_status: int = 200
+    base_url: str = "http+docker://localhost"
+    api_version: str = "1.41"
 
     def add(self, reference: str, labels: dict[str, str] | None = None) -> None:
         number = len(self.images) + 1
@@ -50,14 +73,13 @@ class FakeApi:
             raise ImageNotFound("no such image")
         return self.images[reference]
 
-    def pull(self, repository: str, *, tag: str, **_options: object) -> Iterator[dict[str, Any]]:
-        self.calls.append(f"pull {repository}:{tag} limit {self.timeout}")
-        for line in self.pull_lines:
-            if isinstance(line, Exception):
-                raise line
-            yield line
-        if not any("error" in line for line in self.pull_lines if isinstance(line, dict)):
-            self.add(f"{repository}:{tag}")
+    def post(self, url: str, *, params: dict[str, str], timeout: int, **_options: object) -> FakeAnswer:
+        assert url == "http+docker://localhost/v1.41/images/create"
+        reference = f"{params['fromImage']}:{params['tag']}"
+        self.calls.append(f"pull {reference} limit {timeout}")
+        if not self.pull_lines:
+            self.add(reference)
+        return FakeAnswer(self.pull_status, self.pull_lines)
 
     def import_image(self, _src: str, *, repository: str, tag: str, **_options: object) -> None:
         self.calls.append(f"import {repository}:{tag}")
@@ -82,7 +104,8 @@ class FakeApi:
 
 
 @pytest.fixture
-def api() -> FakeApi:
+def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
+    monkeypatch.setattr("docker.auth.get_config_header", lambda _api, _registry: None)
     return FakeApi()
 
 
@@ -109,19 +132,21 @@ def test_a_base_that_is_not_there_is_pulled_with_a_time_limit(api: FakeApi) -> N
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("status", "answer", "reason"),
     [
-        ({"error": "Get registry:\n no such host"}, "Get registry: no such host"),
-        (urllib3.exceptions.ReadTimeoutError(None, "", "timed out"), "no answer within 15 s"),  # type: ignore[arg-type]
-        (TimeoutError("timed out"), "no answer within 15 s"),
-        (requests.ReadTimeout(), "no answer within 15 s"),
-        (APIError("500", explanation="no such host"), "no such host"),
+        (200, {"error": "Get registry:\n no such host"}, "Get registry: no such host"),
+        (404, {"message": "manifest unknown"}, "manifest unknown"),
+        (200, requests.ConnectionError("Read timed out."), "no answer within 15 s"),
     ],
 )
 def test_a_base_that_cannot_be_pulled_is_made_and_the_reason_said(
-    api: FakeApi, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | Exception, reason: str
+    api: FakeApi,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    answer: dict[str, Any] | Exception,
+    reason: str,
 ) -> None:
-    api.pull_lines = [answer]
+    api.pull_status, api.pull_lines = status, [answer]
     commands: list[list[str]] = []
 
     def run(command: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
