@@ -11,7 +11,7 @@ import click
 from msrctl.cli import build, checks, values
 from msrctl.cli import options as o
 from msrctl.cli import options_settings as s
-from msrctl.cli.base import Command, Given
+from msrctl.cli.base import Command, Given, Option
 from msrctl.cli.running import run
 
 PLACE = "Place and images"
@@ -131,3 +131,8 @@ def command(ctx: click.Context, /, **_: Any) -> int:
         common=build.common(given),
     )
     return run(given, lambda reporter: install(request, reporter), dry_run=request.dry_run)
+
+
+for parameter in command.params:
+    if isinstance(parameter, Option) and parameter.name == "admin_username":
+        parameter.default_text = "admin"

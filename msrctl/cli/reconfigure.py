@@ -11,7 +11,7 @@ import click
 from msrctl.cli import build, checks, values
 from msrctl.cli import options as o
 from msrctl.cli import options_settings as s
-from msrctl.cli.base import Command, Given
+from msrctl.cli.base import Command, Given, Option
 from msrctl.cli.running import run
 
 change_options = o.together(
@@ -19,7 +19,7 @@ change_options = o.together(
         "--existing-replica-id",
         type=o.Checked("ID", values.replica_id),
         variable="DTR_REPLICA_ID",
-        section=s.ADDRESS,
+        section="Replica",
         default_text="the only one",
         help="Replica that the settings of a single replica are for.",
     ),
@@ -98,3 +98,9 @@ def command(ctx: click.Context, /, **_: Any) -> int:
         common=build.common(given),
     )
     return run(given, lambda reporter: reconfigure(request, reporter), dry_run=request.dry_run)
+
+
+# The options are those of install, but what is not given here stays as it is.
+for parameter in command.params:
+    if isinstance(parameter, Option) and parameter.name in dict(checks.SETTINGS):
+        parameter.default_text = "unchanged"

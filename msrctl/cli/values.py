@@ -11,7 +11,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>.*))?", re.DOTALL)
 _VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}")
-_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_DURATION_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_WAIT = 366 * 86400.0
 
@@ -258,7 +258,9 @@ def duration(text: str) -> float:
         seconds += float(part[1]) * _UNIT_SECONDS[part[2]]
         position = part.end()
     if not text or position < len(text):
-        hint = f", write {text}s or {text}m" if re.fullmatch(r"\d+", text) else " such as 90s, 10m or 1h30m"
+        hint = (
+            f", write {text}s or {text}m" if re.fullmatch(r"[0-9]+", text) else " such as 90s, 10m or 1h30m"
+        )
         raise ValueError(f"{text!r} is not a duration{hint}")
     if seconds > _LONGEST_WAIT:
         raise ValueError(f"{text!r} is more than a year")

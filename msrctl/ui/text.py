@@ -148,7 +148,7 @@ def _drift(changes: tuple[Change, ...], indent: str) -> list[str]:
 def _usage(result: r.UsageResult) -> list[str]:
     if not result.replicas:
         return ["There are no replicas."]
-    rows = [("REPLICA", "NODE", "STORE", "REPOSITORIES", "TAGS", "BLOBS", "USED", "FREE", "TOTAL")]
+    rows = [("REPLICA", "NODE", "STORE", "REPOSITORIES", "TAGS", "BLOBS", "BLOB SIZE", "ALL FILES", "FREE")]
     rows += [
         (
             u.replica_id,
@@ -158,8 +158,8 @@ def _usage(result: r.UsageResult) -> list[str]:
             f"{u.tags:,}",
             f"{u.blobs:,}",
             words.size(u.blob_bytes),
+            words.size(u.total_bytes),
             "unlimited" if u.free_bytes is None else words.size(u.free_bytes),
-            words.size(u.total_bytes) if u.total_bytes else "-",
         )
         for u in result.replicas
     ]
