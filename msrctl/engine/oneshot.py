@@ -62,6 +62,7 @@ def run_oneshot(
     timeout: float,
     program: Sequence[str] = ("msrctl",),
     user: str | None = None,
+    wait_gone: bool = True,
 ) -> OneShotResult:
     """Runs a program once on a node, and removes every trace of it.
 
@@ -81,6 +82,9 @@ def run_oneshot(
         timeout: seconds until the program must have ended.
         program: what to run; the image has msrctl.
         user: whom to run as, if not the image's user.
+        wait_gone: return only when the container has gone. The engine gives a task on a network 2 s for the
+            cluster's gossip before it stops it (moby, daemon/cluster/executor/container/controller.go,
+            defaultGossipConvergeDelay); False does without, for one-shots that hold nothing anybody waits for.
 
     Raises:
         Unreachable: the node is gone, down or takes no work (codes NODE-UNKNOWN, NODE-DOWN), or the time
@@ -106,7 +110,7 @@ def run_oneshot(
         return _result(engine, ident, task)
     finally:
         # By name if the answer to `create` never came: a signal may fall anywhere.
-        _remove(engine, ident or _ident_of(engine, spec["Name"]), node_id)
+        _remove(engine, ident or _ident_of(engine, spec["Name"]), node_id, wait_gone=wait_gone)
 
 
 def sweep_oneshots(engine: Engine, *, older_than: float = 900.0) -> list[str]:
@@ -231,8 +235,8 @@ def _ident_of(engine: Engine, name: str) -> str:
     return str(found["ID"]) if found else ""
 
 
-def _remove(engine: Engine, ident: str, node_id: str) -> None:
-    """Removes the service and waits until nothing of it is left.
+def _remove(engine: Engine, ident: str, node_id: str, *, wait_gone: bool) -> None:
+    """Removes the service and waits until nothing of it is left, unless nobody needs that.
 
     Containers of other nodes cannot be seen from here. Theirs are removed right after the task; whoever
     removes a volume there must be ready to try again.
@@ -240,6 +244,8 @@ def _remove(engine: Engine, ident: str, node_id: str) -> None:
     if not ident:
         return
     engine.remove("services", ident)
+    if not wait_gone:
+        return
     here = engine.info().get("Swarm", {}).get("NodeID") == node_id
     deadline = time.monotonic() + REMOVAL_SECONDS
     while time.monotonic() < deadline:

@@ -98,6 +98,7 @@ def check_node(
             networks=["host"],
             labels={},
             timeout=timeout,
+            wait_gone=False,
         )
     except MsrctlError as error:
         raise _explain(error, node, image, store, replica) from error
