@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labs.cleaning import clean as clean_lab
-from labs.engines import Lab, missing_for_engines
+from labs.engines import Lab, eventually, missing_for_engines
 from labs.evidence import keep_evidence
 from labs.images import msr_image as make_msr_image
 
@@ -95,4 +95,5 @@ def three_engines(msr_image: Path) -> Iterator[Lab]:
 def three(three_engines: Lab) -> Lab:
     """Three empty engines in one swarm of three managers, all ready."""
     clean_lab(three_engines)
+    eventually(lambda: three_engines.nodes_ready() == 3, 60, what="all three nodes are ready")
     return three_engines

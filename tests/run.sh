@@ -14,6 +14,7 @@ cd "$(dirname "$0")/.."
 LANES=(lint types unit contract e2e)
 VENV=$PWD/.venv
 export MSRCTL_REQUIRE_ENGINE=1 PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+export PATH=$PATH:/usr/sbin:/sbin # dockerd, ip and iptables are there
 
 section() { printf '\n======== %s (%(%H:%M:%S)T)\n' "$1" -1; }
 
@@ -40,7 +41,6 @@ install_packages() {
 
 prepare_engines() {
   local missing=() entry
-  PATH=$PATH:/usr/sbin:/sbin
   for entry in "${PACKAGES_FOR_ENGINES[@]}"; do
     command -v "${entry#*:}" >/dev/null || missing+=("${entry%%:*}")
   done
@@ -98,7 +98,7 @@ run_pytest() { # DIRECTORY [OPTION...]
   local directory=$1 log=$LOGS/$1.log status=0
   shift
   "$VENV/bin/python" -m pytest --color=no "tests/$directory" "$@" 2>&1 | tee "$log" || status=1
-  CLOSING+=("$directory: $(tail -n 1 "$log")")
+  CLOSING+=("$directory:" "$(tail -n 1 "$log")")
   return $status
 }
 
@@ -138,7 +138,7 @@ for lane in "${wanted[@]}"; do
 done
 
 section result
-printf '%s\n' "${CLOSING[@]}"
+[ ${#CLOSING[@]} -eq 0 ] || printf '%s\n' "${CLOSING[@]}"
 if [ ${#FAILED[@]} -gt 0 ]; then
   echo "failed: ${FAILED[*]}"
   exit 1

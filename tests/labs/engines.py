@@ -25,6 +25,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
+from docker.errors import APIError
+
 from labs.host import Host
 from labs.slots import Slot
 from labs.system import eventually
@@ -45,10 +47,8 @@ def missing_for_engines() -> str:
     """Why no lab can stand here, in words; empty if one can."""
     if os.geteuid() != 0:
         return "real engines need root"
-    # Debian has some of these in directories that are not on everybody's PATH.
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-    lacking = [name for name in PROGRAMS if not shutil.which(name, path=path)]
-    return f"not installed: {', '.join(lacking)}" if lacking else ""
+    lacking = [name for name in PROGRAMS if not shutil.which(name)]
+    return f"not on PATH: {', '.join(lacking)}" if lacking else ""
 
 
 class Lab:
@@ -189,8 +189,12 @@ class Lab:
         eventually(lambda: self.nodes_ready() == len(self.hosts), 60, what="all swarm nodes are ready")
 
     def nodes_ready(self) -> int:
-        """How many nodes the first host's swarm has ready."""
-        return sum(node.attrs["Status"]["State"] == "ready" for node in self[1].client.nodes.list())
+        """How many nodes the first host's swarm has ready; 0 while it has no leader."""
+        try:
+            nodes = self[1].client.nodes.list()
+        except APIError:
+            return 0
+        return sum(node.attrs["Status"]["State"] == "ready" for node in nodes)
 
     def down(self) -> None:
         """Powers everything off and removes it."""

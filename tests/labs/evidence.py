@@ -63,11 +63,16 @@ def _keep_host(host: Host, directory: Path) -> None:
         return
     for name, command in SURVEY:
         (directory / f"{name}.txt").write_text(_ask(host, *command))
-    for service in _ask(host, "service", "ls", "--format", "{{.Name}}").split():
+    for service in _names(host, "service", "ls", "--format", "{{.Name}}"):
         state = _ask(host, "service", "ps", "--no-trunc", service)
         (directory / f"service-{service}.txt").write_text(state)
-    for name in _ask(host, "ps", "--all", "--format", "{{.Names}}").split():
+    for name in _names(host, "ps", "--all", "--format", "{{.Names}}"):
         (directory / f"container-{name}.log").write_text(_ask(host, "logs", "--timestamps", name))
+
+
+def _names(host: Host, *command: str) -> list[str]:
+    done = host.cli(*command, check=False, timeout=10)
+    return done.stdout.split() if done.returncode == 0 else []
 
 
 def _ask(host: Host, *command: str) -> str:

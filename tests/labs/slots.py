@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import shutil
 import tempfile
 from pathlib import Path
 from typing import IO
 
 from labs.network import Switch
-from labs.system import remove_cgroups
+from labs.system import remove_cgroups, sh
 
 SLOTS = 20  # labs at once on one machine: 10.77.<slot>.0/24
 LOCKS = Path("/run/lock")
@@ -70,4 +69,4 @@ class Slot:
         remove_cgroups(f"{self.tag}-[0-9]*")
         # The check keeps a damaged lock file from naming a directory that was never a lab's.
         if base and Path(base).name.startswith(f"{self.tag}-"):
-            shutil.rmtree(base, ignore_errors=True)
+            sh("rm", "-rf", "--one-file-system", base, check=False, timeout=300)
