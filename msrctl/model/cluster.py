@@ -59,11 +59,23 @@ class Accounts:
 
 @dataclass(frozen=True)
 class Storage:
-    """Where the images are: `volume` (name None: each replica's own default) or `bind` (path)."""
+    """Where the images are: a kind of back end and its parameters; msrctl/storage has a module for each.
+
+    Arguments:
+        kind: volume, bind, nfs, s3, azure, swift or gcs.
+        parameters: what the kind needs, without secrets; for object stores the registry's own driver keys.
+        secrets: parameter names to the swarm secrets that hold their values.
+        root_ca: CA that issued the store's certificate, PEM.
+        redirect: whether clients are sent to the store for layers; None: the default of the kind.
+        store_id: what the owner marker in the store says: two names of one store are one store.
+    """
 
     kind: str = "volume"
-    volume: str | None = None
-    path: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    root_ca: str | None = None
+    redirect: bool | None = None
+    store_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,10 @@ class Cluster:
     replicas: tuple[Replica, ...]
     settings: Settings = field(default_factory=Settings)
     storage: Storage = field(default_factory=Storage)
+    previous_storage: Storage | None = None
+    """The store that was left by the last switch; kept until it is finalized."""
+    read_only: bool = False
+    """Whether pushes are refused (`msrctl settings --read-only`)."""
     swarm_initialised: bool = False
     """Whether install made the swarm: then the last destroy may take the engine out of it again."""
 
@@ -107,7 +123,9 @@ class Cluster:
     def secrets(self) -> frozenset[str]:
         """Names of all swarm secrets that the cluster needs."""
         accounts = (self.accounts.htpasswd_secret, self.accounts.probe_secret)
-        named = (self.tls.key_secret, self.tls.ca_key_secret, self.http_secret, *accounts)
+        stores = [*self.storage.secrets.values()]
+        stores += self.previous_storage.secrets.values() if self.previous_storage else []
+        named = (self.tls.key_secret, self.tls.ca_key_secret, self.http_secret, *accounts, *stores)
         return frozenset(n for n in named if n)
 
     def url(self, replica: Replica | None = None) -> str:
@@ -150,6 +168,7 @@ class Cluster:
                 "accounts": Accounts(**data["accounts"]),
                 "settings": Settings(**data["settings"]),
                 "storage": Storage(**data["storage"]),
+                "previous_storage": Storage(**data["previous_storage"]) if data["previous_storage"] else None,
                 "replicas": tuple(Replica(**r) for r in data["replicas"]),
             }
         )

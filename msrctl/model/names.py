@@ -56,6 +56,11 @@ def digest_of(data: Any) -> str:
     return hashlib.sha256(data).hexdigest()[:12]
 
 
+def gate_volume(replica: str) -> str:
+    """Name of the small volume through which a replica's proxy is told to refuse writes."""
+    return f"dtr-gate-{replica}"
+
+
 def labels(cluster: str, version: str, *, component: str, replica: str | None = None) -> dict[str, str]:
     """Labels for an object of a cluster; objects of one replica also carry the original's labels."""
     out = {LABEL_CLUSTER: cluster, LABEL_COMPONENT: component, LABEL_VERSION: version}

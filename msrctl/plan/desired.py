@@ -24,6 +24,7 @@ GRACE = 30 * SECOND
 USER = "10001"
 """uid and gid of the image's unprivileged user msr."""
 CUSTOM_CA_DIR = "/etc/msrctl/ca"
+GATE = "/gate"
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _proxy(cluster: Cluster, replica: Replica) -> tuple[str, JSON, dict[str, JSO
         "User": f"{USER}:{USER}",
         "CapabilityDrop": ["ALL"],
         "ReadOnly": True,
-        "Mounts": [_tmpfs()],
+        "Mounts": [_tmpfs(), gate_mount(replica.id, labels)],
         "Healthcheck": _healthcheck(8081, replica),
         "StopSignal": "SIGQUIT",
         "StopGracePeriod": GRACE,
@@ -190,6 +191,17 @@ def _service(
             },
         }
     return spec
+
+
+def gate_mount(replica: str, labels: dict[str, str], *, writable: bool = False) -> JSON:
+    """The small volume with the gate's files; the proxy reads it, a one-shot writes it."""
+    return {
+        "Type": "volume",
+        "Source": names.gate_volume(replica),
+        "Target": GATE,
+        "ReadOnly": not writable,
+        "VolumeOptions": {"NoCopy": True, "Labels": labels},
+    }
 
 
 def _healthcheck(port: int, replica: Replica) -> JSON:

@@ -10,6 +10,7 @@ from msrctl.errors import WrongState
 from msrctl.plan.compare import service_changes
 from msrctl.plan.desired import Desired
 from msrctl.plan.step import Change, Plan, Step
+from msrctl.storage.backend import STORE
 
 JSON = dict[str, Any]
 
@@ -118,7 +119,7 @@ def words(spec: JSON) -> str:
     if ports:
         return "ports " + ", ".join(str(p["PublishedPort"]) for p in ports)
     mounts = spec["TaskTemplate"]["ContainerSpec"]["Mounts"]
-    return ", ".join(f"{m['Type']} {m['Source']}" for m in mounts if m.get("Source"))
+    return ", ".join(f"{m['Type']} {m['Source']}" for m in mounts if m.get("Target") == STORE)
 
 
 def _check(name: str) -> Step:

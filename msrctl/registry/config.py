@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from msrctl.model.cluster import Cluster
+from msrctl.model.cluster import Cluster, Storage
 from msrctl.storage import backend
 
 CONFIG_PATH = "/etc/docker/registry/config.yml"
@@ -23,37 +23,32 @@ LEVELS = {"debug": "debug", "info": "info", "warn": "warn", "error": "error", "f
 """The original's log levels in the registry's words; it has no level above error for its access log."""
 
 
-class _Template(str):
-    """A string that is written without quotes, because the engine fills it in."""
-
-    __slots__ = ()
-
-
-class _Dumper(yaml.SafeDumper):
-    pass
-
-
-_Dumper.add_representer(
-    _Template, lambda dumper, value: dumper.represent_scalar("tag:yaml.org,2002:str", str(value), style="'")
-)
-
-
-def render(cluster: Cluster) -> str:
+def render(cluster: Cluster, storage: Storage | None = None) -> str:
     """The registry's config.yml, the same for every replica.
 
     Arguments:
         cluster: the cluster document.
+        storage: another store than the document's, for a registry that is about to take over.
     """
+    templates: list[str] = []
+
+    def secret(target: str) -> str:
+        """A placeholder for a secret's value; %q quotes it as YAML's double quotes do."""
+        templates.append(f'{{{{ printf "%q" (secret "{target}") }}}}')
+        return f"msrctl-template-{len(templates) - 1}-"
+
+    store = backend(storage or cluster.storage)
     config: dict[str, Any] = {
         "version": 0.1,
         "log": {
             "level": LEVELS[cluster.settings.log_level],
             "accesslog": {"disabled": cluster.settings.log_level in {"warn", "error", "fatal"}},
         },
-        "storage": backend(cluster.storage).driver()
+        "storage": store.driver(lambda parameter: secret(f"store.{parameter}"))
         | {
             "delete": {"enabled": True},
             "cache": {"blobdescriptor": "inmemory"},
+            "redirect": {"disable": not store.redirect()},
             "maintenance": {
                 "uploadpurging": {"enabled": True, "age": "168h", "interval": "24h", "dryrun": False}
             },
@@ -61,11 +56,14 @@ def render(cluster: Cluster) -> str:
         "auth": {"htpasswd": {"realm": "msrctl", "path": "/run/secrets/htpasswd"}},
         "http": {
             "addr": f":{HTTP_PORT}",
-            "secret": _Template('{{ secret "http.secret" }}'),
+            "secret": secret("http.secret"),
             "draintimeout": f"{DRAIN_SECONDS}s",
             "debug": {"addr": f":{DEBUG_PORT}"},
         },
         # Without this section a broken store shows nowhere: /v2/ answers 200 for ever (object-stores.md, 2).
         "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
     }
-    return yaml.dump(config, Dumper=_Dumper, sort_keys=False)
+    text = yaml.safe_dump(config, sort_keys=False)
+    for number, template in enumerate(templates):
+        text = text.replace(f"msrctl-template-{number}-", template)
+    return text

@@ -13,8 +13,8 @@ __all__ = ["Backend", "backend", "from_volume_option"]
 def backend(storage: Storage) -> Backend:
     """The back end that a cluster document names."""
     if storage.kind == "bind":
-        return BindBackend(storage.path or "")
-    return VolumeBackend(storage.volume)
+        return BindBackend(storage.parameters["path"])
+    return VolumeBackend(storage.parameters.get("volume"))
 
 
 def from_volume_option(value: str | None) -> Storage:
@@ -22,5 +22,5 @@ def from_volume_option(value: str | None) -> Storage:
     if not value:
         return Storage()
     if value.startswith("/"):
-        return Storage(kind="bind", path=value)
-    return Storage(volume=value)
+        return Storage(kind="bind", parameters={"path": value})
+    return Storage(parameters={"volume": value})

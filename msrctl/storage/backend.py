@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STORE = "/storage"
-"""Where every task of the image finds the image store."""
+"""Where every task of the image finds a store that is mounted."""
 
 
 class Backend(Protocol):
@@ -14,18 +17,35 @@ class Backend(Protocol):
     kind: str
 
     def words(self, replica: str) -> str:
-        """The store in a few words, for people."""
+        """The store in a few words, for people; no credentials."""
 
-    def mount(self, replica: str, labels: dict[str, str]) -> dict[str, Any] | None:
+    def identity(self, replica: str) -> tuple[str, ...]:
+        """What makes it this store and no other: two back ends with one identity keep the same images.
+
+        Options and credentials do not belong to it: changing those is no switch.
+        """
+
+    def mount(self, replica: str, labels: dict[str, str], target: str = STORE) -> dict[str, Any] | None:
         """The mount for a task (Engine API ``Mount``), or None for a store reached over the network.
 
         Arguments:
             replica: id of the replica whose task it is.
             labels: labels for a volume that the engine makes because of the mount.
+            target: where the task finds the store.
         """
 
-    def driver(self) -> dict[str, Any]:
-        """The driver part of the registry's ``storage`` section (distribution-storage.md, section 2)."""
+    def driver(self, secret: Callable[[str], str]) -> dict[str, Any]:
+        """The driver part of the registry's ``storage`` section (distribution-storage.md, section 2).
+
+        Arguments:
+            secret: gives what stands for the value of a secret parameter: the renderer's placeholder.
+        """
+
+    def redirect(self) -> bool:
+        """Whether the registry sends clients to the store for layers."""
 
     def own_volume(self, replica: str) -> str | None:
         """The volume that belongs to this replica alone and may be removed with its data, or None."""
+
+    def node_local(self) -> bool:
+        """Whether the store is one node's own, so that replicas on other nodes would not share it."""

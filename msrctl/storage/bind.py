@@ -24,9 +24,13 @@ class BindBackend(MountedBackend):
         """For example ``directory /srv/images``."""
         return f"directory {self.path}"
 
-    def mount(self, replica: str, labels: dict[str, str]) -> dict[str, Any]:  # noqa: ARG002 - a directory has no labels
+    def identity(self, replica: str) -> tuple[str, ...]:  # noqa: ARG002 - the same for every replica
+        """The path."""
+        return ("bind", self.path)
+
+    def mount(self, replica: str, labels: dict[str, str], target: str = STORE) -> dict[str, Any]:  # noqa: ARG002
         """A bind mount; the engine refuses a path that does not exist."""
-        return {"Type": "bind", "Source": self.path, "Target": STORE}
+        return {"Type": "bind", "Source": self.path, "Target": target}
 
     def own_volume(self, replica: str) -> str | None:  # noqa: ARG002 - never ours to remove
         """None: the directory is the operator's."""

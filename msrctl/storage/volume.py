@@ -29,12 +29,16 @@ class VolumeBackend(MountedBackend):
         """For example ``volume dtr-registry-5f0c2a9be417``."""
         return f"volume {self.volume(replica)}"
 
-    def mount(self, replica: str, labels: dict[str, str]) -> dict[str, Any]:
+    def identity(self, replica: str) -> tuple[str, ...]:
+        """The volume's name."""
+        return ("volume", self.volume(replica))
+
+    def mount(self, replica: str, labels: dict[str, str], target: str = STORE) -> dict[str, Any]:
         """A volume mount without copy-up: the image's /storage is empty, and NFS servers refuse its chown."""
         return {
             "Type": "volume",
             "Source": self.volume(replica),
-            "Target": STORE,
+            "Target": target,
             "VolumeOptions": {"NoCopy": True, "Labels": labels},
         }
 

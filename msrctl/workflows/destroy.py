@@ -36,8 +36,7 @@ def destroy(request: DestroyRequest, report: Reporter) -> DestroyResult:
         UsageFault: nobody can be asked, and neither --yes nor --replica-id is given.
     """
     engine = open_engine(request.common)
-    deployment = None if swarm_state(engine) == "inactive" else read_deployment(engine)
-    cluster = deployment.cluster if deployment else None
+    cluster = _cluster(engine, report)
     if cluster and request.replica_id:
         require_replica(cluster, request.replica_id)
     steps = _plan(engine, cluster, request)
@@ -64,6 +63,18 @@ def destroy(request: DestroyRequest, report: Reporter) -> DestroyResult:
     return DestroyResult(steps, removed=(*removed, *left), kept_volumes=kept)
 
 
+def _cluster(engine: DockerEngine, report: Reporter) -> Cluster | None:
+    """The cluster of the document; None if there is none, or none that can be read: labels must do."""
+    try:
+        deployment = read_deployment(engine)
+    except WrongState as error:
+        if error.code != "STATE-DAMAGED":
+            raise
+        report.warn(f"{error}; what carries msrctl's labels is taken away")
+        return None
+    return deployment.cluster if deployment else None
+
+
 def _plan(engine: DockerEngine, cluster: Cluster | None, request: DestroyRequest) -> Plan:
     """Services first, the document last, and volumes only if told so."""
     if swarm_state(engine) == "inactive":
@@ -74,7 +85,7 @@ def _plan(engine: DockerEngine, cluster: Cluster | None, request: DestroyRequest
         configs = sorted(found.configs, key=lambda n: (n.startswith("msrctl-state-"), n))
         for kind, listed in (
             ("service", sorted(found.services)),
-            ("volume", _volumes(engine, cluster) if request.remove_data else ()),
+            ("volume", (*_gates(cluster), *(_volumes(engine, cluster) if request.remove_data else ()))),
             ("secret", sorted(found.secrets)),
             ("network", sorted(found.networks)),
             ("config", [name for name in configs if name not in {names.LOCK, names.JOURNAL}]),
@@ -91,10 +102,10 @@ def _carry_out(engine: DockerEngine, cluster: Cluster | None, step: Step) -> Non
         remove(engine, KINDS[step.kind], step.name)
         return
     if cluster is None:
-        engine.remove("volumes", step.name)
+        remove(engine, "volumes", step.name)
         return
     for replica in cluster.replicas:
-        if backend(cluster.storage).own_volume(replica.id) == step.name:
+        if step.name in {backend(cluster.storage).own_volume(replica.id), names.gate_volume(replica.id)}:
             wanted = {names.LABEL_REPLICA: replica.id}
             remove_volume(engine, step.name, replica.node_id, wanted, image=replica.image)
 
@@ -106,6 +117,11 @@ def _volumes(engine: DockerEngine, cluster: Cluster | None) -> tuple[str, ...]:
         return tuple(sorted(v["Name"] for v in found))
     owned = (backend(cluster.storage).own_volume(r.id) for r in cluster.replicas)
     return tuple(v for v in owned if v)
+
+
+def _gates(cluster: Cluster | None) -> tuple[str, ...]:
+    """Volumes of the gates: they hold no data, only whether pushes are refused."""
+    return tuple(names.gate_volume(r.id) for r in cluster.replicas) if cluster else ()
 
 
 def _confirm(request: DestroyRequest, report: Reporter, kept: tuple[str, ...]) -> None:

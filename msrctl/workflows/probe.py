@@ -122,7 +122,7 @@ def through_node(
         cluster: the document.
         replica: which one.
         proxy: whether to ask the proxy too, not only the registry.
-        upload: whether to open an upload, which writes to the store. Each one that is cancelled leaves a small
+        upload: whether to open an upload, which writes to the store. One that is cancelled leaves a small
             file behind (seen with 2.8), so this is for after a change, not for every look.
     """
     args = ["node", "probe", "--registry", names.service("registry", replica.id)]
