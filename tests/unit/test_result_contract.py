@@ -1,0 +1,146 @@
+"""The JSON of every result: scripts rely on these keys."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import pytest
+from cli_support import REPLICA, recording_workflows, run
+
+from msrctl.images import BuildResult, ImageEntry, ListResult, LoadResult, SaveResult
+from msrctl.model import results as r
+from msrctl.plan.step import Change, Plan, Step
+from msrctl.secret import Secret
+from msrctl.ui import data
+
+CHANGES = (Change("n", 1, None),)
+PLAN = Plan("a plan", (Step("update", "service", "s", "detail", "cause", {"x": 1}, CHANGES),))
+STEP = {
+    "title": "update service s",
+    "action": "update",
+    "kind": "service",
+    "name": "s",
+    "detail": "detail",
+    "cause": "cause",
+    "changes": [{"name": "n", "wanted": 1, "found": None}],
+}
+REPLICA_STATUS = r.ReplicaStatus(REPLICA, "node-1", "1", "u", (r.ComponentHealth("nginx", True, "ok"),))
+ENTRY = ImageEntry("msrctl/msr:1", "sha256:1", 5)
+
+CONTRACT: list[tuple[Any, set[str]]] = [
+    (
+        r.InstallResult(PLAN),
+        {"plan", "dry_run", "replica_id", "cluster_id", "node", "url", "admin", "password", "ca", "warnings"},
+    ),
+    (
+        r.ReconfigureResult(PLAN),
+        {"plan", "dry_run", "changed", "replicas", "url", "outcome", "warnings"},
+    ),
+    (r.DestroyResult(PLAN), {"plan", "dry_run", "removed", "kept_volumes", "warnings"}),
+    (
+        r.StatusResult(installed=True),
+        {
+            "installed", "healthy", "cluster_id", "generation", "version", "url", "storage", "replicas",
+            "drift",
+            "lock", "interrupted", "leftovers",
+        },
+    ),
+    (REPLICA_STATUS, {"replica_id", "node", "version", "url", "components", "drift", "healthy"}),
+    (REPLICA_STATUS.components[0], {"component", "healthy", "detail", "task_state"}),
+    (r.UsageResult(()), {"replicas"}),
+    (
+        r.ReplicaUsage(REPLICA, "n", "s", 1, 2, 3, 4, 5, None),
+        {
+            "replica_id", "node", "store", "blobs", "blob_bytes", "repositories", "tags", "total_bytes",
+            "free_bytes",
+        },
+    ),
+    (
+        r.LockResult(held=True),
+        {"held", "holder", "command", "since", "last_heartbeat", "stale", "released"},
+    ),
+    (
+        BuildResult("r", "i", 1, True, "made", "h"),
+        {"reference", "image_id", "size", "built", "base", "build_hash"},
+    ),
+    (ListResult((ENTRY,)), {"images"}),
+    (LoadResult((ENTRY,)), {"images"}),
+    (SaveResult("r", "i", None, 1), {"reference", "image_id", "path", "written"}),
+    (ENTRY, {"reference", "image_id", "size"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("result", "keys"), CONTRACT, ids=lambda value: type(value).__name__)
+def test_the_keys_of_a_result_are_these(result: Any, keys: set[str]) -> None:
+    assert set(data.of(result)) == keys
+    json.dumps(data.of(result))
+
+
+def test_every_result_of_the_model_has_a_contract() -> None:
+    known = {type(result) for result, _ in CONTRACT}
+    model = {
+        kind
+        for kind in vars(r).values()
+        if is_dataclass(kind) and getattr(kind, "__module__", "") == r.__name__
+    }
+    assert model - known == set()
+    assert all(kind.__dataclass_params__.frozen for kind in model)  # type: ignore[union-attr]
+
+
+def test_a_plan_is_the_list_of_its_steps_without_their_bodies() -> None:
+    assert data.of(r.DestroyResult(PLAN))["plan"] == [STEP]
+
+
+def test_drift_is_name_wanted_and_found() -> None:
+    status = r.StatusResult(installed=True, drift=(Change("n", ["a"], None),))
+    assert data.of(status)["drift"] == [{"name": "n", "wanted": ["a"], "found": None}]
+
+
+def test_the_generated_password_is_the_only_secret_that_is_shown() -> None:
+    found = data.of(r.InstallResult(PLAN, password=Secret("hunter2hunter2")))
+    assert found["password"] == "hunter2hunter2"
+    assert data.of({"password": Secret("hunter2"), "list": [Secret("hunter2")]}) == {
+        "password": "****",
+        "list": ["****"],
+    }
+    assert data.of(r.InstallResult(PLAN))["password"] is None
+
+
+def test_the_document_has_these_keys_also_when_all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    recording_workflows(monkeypatch)
+    document = json.loads(run("lock", "status", "--output", "json").stdout)
+    assert document == {
+        "command": "lock status",
+        "ok": True,
+        "exit_code": 0,
+        "data": data.of(r.LockResult(held=False)),
+        "error": None,
+        "warnings": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "result"),
+    [
+        ("install", r.InstallResult(PLAN, replica_id=REPLICA)),
+        ("install --dry-run", r.InstallResult(PLAN, dry_run=True)),
+        ("reconfigure", r.ReconfigureResult(PLAN, changed=True)),
+        ("destroy", r.DestroyResult(PLAN, removed=("x",))),
+        ("status", r.StatusResult(installed=True, replicas=(REPLICA_STATUS,))),
+        ("storage usage", r.UsageResult((r.ReplicaUsage(REPLICA, "n", "s", 1, 2, 3, 4, 5, 6),))),
+    ],
+)
+def test_stdout_is_exactly_one_document(command: str, result: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = recording_workflows(monkeypatch)
+    calls.act = lambda reporter: reporter and (reporter.info("i"), reporter.warn("w"), reporter.plan(PLAN))
+    calls.answers[command.split()[-1 if command == "storage usage" else 0]] = result
+    done = run("--output", "json", *command.split())
+    assert done.exit_code == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["command"] == command.removesuffix(" --dry-run")
+    assert document["warnings"] == ["w"]
+    assert set(document["data"]) == {field.name for field in fields(result)} | (
+        {"healthy"} if command == "status" else set()
+    )
