@@ -130,7 +130,7 @@ engine_answers() { docker version >/dev/null 2>&1; }
 prepare_engine() {
   case ${DOCKER_HOST:-unix://} in
     unix://*) ;;
-    *) fail "DOCKER_HOST=$DOCKER_HOST may be another machine, whose engine this script cannot make trust a CA" \
+    *) fail "DOCKER_HOST=$DOCKER_HOST may be another machine, where this script cannot install a CA" \
       "Run it there, or unset DOCKER_HOST." ;;
   esac
   if command -v docker >/dev/null && engine_answers; then
@@ -307,7 +307,8 @@ advertised() {
 
 installed_cluster() {
   # It ends with 6 if nothing is installed, and with 10 if something is not healthy.
-  msrctl --output json status >"$STATE/status.json" || [ -s "$STATE/status.json" ] || fail "msrctl status failed"
+  msrctl --output json status >"$STATE/status.json" || [ -s "$STATE/status.json" ] \
+    || fail "msrctl status failed"
   json "$STATE/status.json" '(d["data"] or {}).get("cluster_id") or None'
 }
 
@@ -452,10 +453,23 @@ remove_engine() {
   stop_engine
   remove_packages
   while read -r path; do
-    # The engine's data go with the engine, if both came with this script.
-    [ "$path" != /var/lib/docker ] || rm -rf /var/lib/docker /var/lib/containerd
-    rmdir "$path" 2>/dev/null || true
+    case $path in
+      /var/lib/docker) remove_engine_data ;;
+      *) rmdir "$path" 2>/dev/null || true ;;
+    esac
   done < <(recorded made)
+}
+
+# The engine's data go with the engine, if both came with this script.
+remove_engine_data() {
+  local mounted
+  # Where / is not shared, as without systemd, dockerd leaves mounts behind.
+  for mounted in /var/lib/docker /run/docker/netns/*; do
+    umount "$mounted" 2>/dev/null || true
+  done
+  rm -rf /var/lib/docker /var/lib/containerd /run/docker /run/containerd /etc/docker/key.json \
+    || note "some of the engine's data could not be removed; see above"
+  note "network interfaces and firewall rules of the engine (docker0) last until the next boot"
 }
 
 # -- main
