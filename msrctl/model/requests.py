@@ -6,6 +6,7 @@ Absent means None: `reconfigure` changes only what was given. An empty string is
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from msrctl.secret import Secret
 
@@ -36,6 +37,18 @@ class CommonRequest:
 
 
 @dataclass(frozen=True)
+class StorageRequest:
+    """A store as `--storage-config` describes it, validated: the parts of model.cluster.Storage, with secrets."""
+
+    kind: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, Secret] = field(default_factory=dict)
+    root_ca: str | None = None
+    redirect: bool | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class SettingsRequest:
     """Settings of the cluster and of a replica, as install and reconfigure take them."""
 
@@ -61,6 +74,7 @@ class SettingsRequest:
     nfs_storage_url: str | None = None
     async_nfs: bool | None = None
     nfs_options: str | None = None
+    storage_config: StorageRequest | None = None
 
     def given(self) -> tuple[str, ...]:
         """Names of the fields that were given."""
@@ -100,6 +114,11 @@ class ReconfigureRequest:
     admin_username: str | None = None
     admin_password: Secret | None = None
     storage_migrated: bool = False
+    migrate_storage: bool = False
+    adopt_storage: bool = False
+    """Take over a store that is marked as another cluster's."""
+    verify_digests: bool = False
+    """Hash every blob in the new store, not only compare sizes."""
     reinitialize_storage: bool = False
     dry_run: bool = False
     resume: bool = False

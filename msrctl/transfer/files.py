@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from msrctl.transfer.store import BLOBS, CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+PROBE_BYTES = 1 << 20
+MINIMUM_FREE = 256 << 20
+"""Bytes: less than this is not room for an image."""
 
 
 class FileStore:
@@ -109,6 +115,39 @@ class FileStore:
             temporary.unlink(missing_ok=True)
             raise
 
+    def probe(self) -> Iterator[dict[str, Any]]:
+        """Writes, reads back, renames and deletes a file, times it, and looks at the free space."""
+        began = time.monotonic()
+        data = os.urandom(PROBE_BYTES)
+        first = self._root / f".msrctl-probe-{uuid4().hex}"
+        second = first.with_name(first.name + "-renamed")
+        try:
+            with first.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            first.rename(second)
+            if second.read_bytes() != data:
+                raise OSError(errno.EIO, "what was written is not what is read")
+        except OSError as error:
+            yield _trouble(error, self._root)
+            return
+        finally:
+            with contextlib.suppress(OSError):
+                first.unlink(missing_ok=True)
+                second.unlink(missing_ok=True)
+        free = _free(self._root)
+        if free < MINIMUM_FREE:
+            yield _trouble(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), self._root)
+            return
+        seconds = time.monotonic() - began
+        yield {
+            "title": "write, read back, rename, delete",
+            "ok": True,
+            "detail": f"{free >> 20:,} MiB free, {seconds * 1000:.0f} ms",
+            "free_bytes": free,
+        }
+
     def delete(self, keys: Iterable[str]) -> None:
         """Deletes files and the directories that become empty, as the registry would have it."""
         for key in keys:
@@ -121,6 +160,27 @@ class FileStore:
                     parent.rmdir()
                 except OSError:
                     break
+
+
+def _trouble(error: OSError, root: Path) -> dict[str, Any]:
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    denied = error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+    reason = (error.strerror or str(error)).lower()
+    return {
+        "title": "write, read back, rename, delete",
+        "ok": False,
+        "detail": f"cannot store images: {reason}",
+        "code": "PRE-STORAGE-FULL" if full else "PRE-STORAGE-DENIED" if denied else "PRE-STORAGE",
+        "hint": f"Make at least {MINIMUM_FREE >> 20} MiB free there."
+        if full
+        else "Let root of the replica's node write there: owner, mode, mount options, root_squash of an export.",
+        "free_bytes": _free(root),
+    }
+
+
+def _free(root: Path) -> int:
+    use = os.statvfs(root)
+    return use.f_bavail * use.f_frsize
 
 
 def _names(directory: str) -> list[str]:

@@ -7,7 +7,7 @@ distribution-storage.md, section 4); an implementation adds what its driver puts
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 ROOT = "docker/registry/v2"
 BLOBS = f"{ROOT}/blobs"
@@ -74,3 +74,11 @@ class Store(Protocol):
 
     def delete(self, keys: Iterable[str]) -> None:
         """Deletes objects; those that are not there do not matter."""
+
+    def probe(self) -> Iterator[dict[str, Any]]:
+        """Tries what the registry will do: list, write, read, delete a small object under the root.
+
+        Returns:
+            One answer a check, in the order of trying: title, ok, detail, and for a failure code and hint. The
+            first failure may end it.
+        """

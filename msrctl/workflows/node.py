@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msrctl.errors import MsrctlError
+from msrctl.transfer import tasks
+from msrctl.transfer.files import FileStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 JSON = dict[str, Any]
-PROBE_BYTES = 1 << 20
 
 
 def main(args: Sequence[str]) -> int:
@@ -36,7 +37,6 @@ def main(args: Sequence[str]) -> int:
     check = commands.add_parser("check")
     check.add_argument("--port", type=int, action="append", default=[])
     check.add_argument("--storage", type=Path)
-    check.add_argument("--min-free", type=int, default=0)
     commands.add_parser("usage").add_argument("root", type=Path)
     sign = commands.add_parser("sign")
     sign.add_argument("--days", type=int, required=True)
@@ -48,6 +48,10 @@ def main(args: Sequence[str]) -> int:
     remove = commands.add_parser("remove-volume")
     remove.add_argument("name")
     remove.add_argument("--label", action="append", default=[])
+    gate = commands.add_parser("gate")
+    gate.add_argument("--set", action="append", default=[])
+    gate.add_argument("--clear", action="append", default=[])
+    tasks.add_arguments(commands.add_parser("store"))
     options = parser.parse_args(args)
     run = {
         "check": _check,
@@ -55,6 +59,8 @@ def main(args: Sequence[str]) -> int:
         "sign": _sign,
         "probe": _probe,
         "remove-volume": _remove_volume,
+        "gate": _gate,
+        "store": tasks.run,
     }[options.what]
     fine = True
     for answer in run(options):
@@ -68,7 +74,8 @@ def _check(options: argparse.Namespace) -> Iterator[JSON]:
     for port in options.port:
         yield {"check": "port", "port": port, **check_port(port)}
     if options.storage:
-        yield {"check": "storage", **check_storage(options.storage, options.min_free)}
+        for answer in FileStore(options.storage).probe():
+            yield {"check": "storage", **answer}
 
 
 def check_port(port: int) -> JSON:
@@ -81,42 +88,6 @@ def check_port(port: int) -> JSON:
         except OSError as error:
             return {"ok": False, "reason": os.strerror(error.errno or errno.EADDRINUSE), "errno": error.errno}
     return {"ok": True}
-
-
-def check_storage(root: Path, min_free: int) -> JSON:
-    """Writes, reads back, renames and deletes a file in the store, and times it.
-
-    Arguments:
-        root: the mounted store.
-        min_free: bytes that must be free.
-    """
-    began = time.monotonic()
-    answer: JSON = {"ok": True}
-    first, second = root / f".msrctl-probe-{os.getpid()}", root / f".msrctl-probe-{os.getpid()}-renamed"
-    data = os.urandom(PROBE_BYTES)
-    try:
-        with first.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        first.rename(second)
-        if second.read_bytes() != data:
-            answer = {"ok": False, "reason": "what was written is not what is read", "errno": None}
-    except OSError as error:
-        answer = {"ok": False, "reason": error.strerror or str(error), "errno": error.errno}
-    finally:
-        first.unlink(missing_ok=True)
-        second.unlink(missing_ok=True)
-    use = os.statvfs(root)
-    answer |= {
-        "free_bytes": use.f_bavail * use.f_frsize,
-        "total_bytes": use.f_blocks * use.f_frsize,
-        "seconds": round(time.monotonic() - began, 4),
-        "entries": sorted(p.name for p in root.iterdir())[:20],
-    }
-    if answer["ok"] and answer["free_bytes"] < min_free:
-        answer |= {"ok": False, "reason": os.strerror(errno.ENOSPC), "errno": errno.ENOSPC}
-    return answer
 
 
 def _usage(options: argparse.Namespace) -> Iterator[JSON]:
@@ -174,6 +145,16 @@ def _probe(options: argparse.Namespace) -> Iterator[JSON]:
             yield {"ok": False, "component": component, "error": str(error), "code": error.code}
         else:
             yield {"ok": True, "component": component, "seconds": round(time.monotonic() - began, 3)}
+
+
+def _gate(options: argparse.Namespace) -> Iterator[JSON]:
+    """Opens or closes the gate of the proxy on this node: files in a volume, seen by the next request."""
+    directory = Path("/gate")
+    for name in options.set:
+        (directory / name).touch()
+    for name in options.clear:
+        (directory / name).unlink(missing_ok=True)
+    yield {"ok": True, "gate": sorted(p.name for p in directory.iterdir())}
 
 
 def _remove_volume(options: argparse.Namespace) -> Iterator[JSON]:

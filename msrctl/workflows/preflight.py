@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from msrctl.workflows.swarm import Node
 
 NOTHING = "Nothing was changed."
-MINIMUM_FREE = 256 << 20
-"""Bytes: less than this is not room for an image."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ def check_node(
     args = ["node", "check", *(part for port in ports for part in ("--port", str(port)))]
     mounts: list[dict[str, Any]] = []
     if store:
-        args += ["--storage", STORE, "--min-free", str(MINIMUM_FREE)]
+        args += ["--storage", STORE]
         if mount := _trial_mount(store, replica):
             mounts.append(mount)
     try:
@@ -136,21 +133,12 @@ def _port_check(line: dict[str, Any], node: Node) -> Check:
 
 
 def _store_check(line: dict[str, Any], node: Node, words: str) -> Check:
-    if line["ok"]:
-        return Check(
-            f"{words} on {node.name}",
-            ok=True,
-            detail=f"{line['free_bytes'] >> 20} MiB free, {line['seconds']} s",
-        )
-    full = line["errno"] in {errno.ENOSPC, errno.EDQUOT}
     return Check(
         f"{words} on {node.name}",
-        ok=False,
-        detail=f"cannot store images: {line['reason'].lower()} ({line['free_bytes'] >> 20} MiB free)",
-        code="PRE-STORAGE-FULL" if full else "PRE-STORAGE",
-        hint=f"Make at least {MINIMUM_FREE >> 20} MiB free there."
-        if full
-        else "Check the directory's owner, mode and mount options on that node.",
+        ok=line["ok"],
+        detail=line["detail"],
+        code=line.get("code", ""),
+        hint=line.get("hint", ""),
     )
 
 

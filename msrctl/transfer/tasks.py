@@ -1,0 +1,234 @@
+"""The work on stores that a one-shot does on a replica's node: `msrctl node store ACTION`.
+
+What the stores are stands in /run/msrctl/{old,new}.json (no secrets), their secrets in /run/secrets, mounted
+stores at /old and /new. Every answer is one line of JSON with a "type".
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from msrctl.transfer.compare import differences
+from msrctl.transfer.copy import Progress, copy_blobs, mirror_links, verify_digests
+from msrctl.transfer.inventory import Inventory, summary, take
+from msrctl.transfer.open import open_side
+from msrctl.transfer.owner import Owner, read_owner, write_owner
+from msrctl.transfer.resolve import broken_tags
+from msrctl.transfer.store import OWNER, ROOT, StoreError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator
+
+    from msrctl.transfer.store import Store
+
+JSON = dict[str, Any]
+LISTED = 5_000
+"""Differences that are listed one by one; a log is no place for more."""
+TICK_SECONDS = 1.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `msrctl node store`."""
+    parser.add_argument("action", choices=sorted(ACTIONS))
+    parser.add_argument("--owner", default="", help="JSON of the marker to write")
+    parser.add_argument("--verify-digests", action="store_true")
+
+
+def run(options: argparse.Namespace) -> Iterator[JSON]:
+    """Runs one action; a store that fails ends it with an answer that says so."""
+    try:
+        yield from ACTIONS[options.action](options)
+    except StoreError as error:
+        yield {"type": "result", "ok": False, "code": error.code, "error": str(error)}
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        yield {
+            "type": "result",
+            "ok": False,
+            "code": "STORE-IO",
+            "error": f"{where}{error.strerror or error}",
+        }
+
+
+def _check(_: argparse.Namespace) -> Iterator[JSON]:
+    """Tries everything that the registry will do in the new store, and reads its marker."""
+    store = open_side("new")
+    fine = True
+    for check in store.probe():
+        fine = fine and check["ok"]
+        yield {"type": "check", **check}
+    owner = read_owner(store) if fine else None
+    yield {"type": "result", "ok": fine, "owner": asdict(owner) if owner else None}
+
+
+def _compare(_: argparse.Namespace) -> Iterator[JSON]:
+    """Whether the new store holds an exact copy of the old one."""
+    old_store, new_store = open_side("old"), open_side("new")
+    old, new = take(old_store), take(new_store)
+    yield from _verdict(old, new, old_store, started=time.monotonic())
+
+
+def _resolve(_: argparse.Namespace) -> Iterator[JSON]:
+    """Whether every tag of the new store can be pulled from it."""
+    store = open_side("new")
+    began = time.monotonic()
+    there = take(store)
+    broken = broken_tags(there, there, store)
+    yield from ({"type": "broken", **b.to_json()} for b in broken[:LISTED])
+    seconds = round(time.monotonic() - began, 3)
+    yield {
+        "type": "result",
+        "ok": not broken,
+        "broken": len(broken),
+        "seconds": seconds,
+        "new": summary(there),
+    }
+
+
+def _copy(options: argparse.Namespace) -> Iterator[JSON]:
+    """Copies blobs, and links as far as that is safe while pushes go on. May be run again and again."""
+    began = time.monotonic()
+    old_store, new_store = open_side("old"), open_side("new")
+    source, target = take(old_store), take(new_store)
+    progress = Progress()
+    tick = _ticker(progress)
+    copy_blobs(old_store, new_store, source.blobs, target.blobs, progress, tick)
+    mirror_links(source, new_store, target, progress, tick, delete=False)
+    bad: list[str] = []
+    if options.verify_digests:
+        bad = verify_digests(new_store, source.blobs, tick)
+        new_store.delete(_keys(bad))
+    yield {
+        "type": "result",
+        "ok": not progress.corrupt and not bad,
+        "code": "STORE-CORRUPT",
+        "error": f"{len(progress.corrupt)} blobs of the old store are not what their names say"
+        if progress.corrupt
+        else f"{len(bad)} blobs were not stored as they were sent",
+        "corrupt": progress.corrupt[:LISTED],
+        "seconds": round(time.monotonic() - began, 3),
+        "old": summary(source),
+        **_numbers(progress),
+    }
+
+
+def _delta(options: argparse.Namespace) -> Iterator[JSON]:
+    """Nobody writes now: copies the rest, makes links the same, and compares once more from what is there."""
+    began = time.monotonic()
+    old_store, new_store = open_side("old"), open_side("new")
+    source, target = take(old_store), take(new_store)
+    fresh = [d for d in source.blobs if target.blobs.get(d) != source.blobs[d]]
+    progress = Progress()
+    tick = _ticker(progress)
+    copy_blobs(old_store, new_store, source.blobs, target.blobs, progress, tick)
+    mirror_links(source, new_store, target, progress, tick)
+    if options.verify_digests:
+        new_store.delete(_keys(verify_digests(new_store, fresh, tick)))
+    yield {"type": "copied", **_numbers(progress)}
+    yield from _verdict(source, take(new_store), old_store, started=began)
+
+
+def _erase(_: argparse.Namespace) -> Iterator[JSON]:
+    """Empties the registry's tree in the new store, and only there."""
+    store = open_side("new")
+    before = summary(take(store))
+    # Links first: a tag must not outlive what it names, if this is cut short.
+    keys = sorted((key for key, _ in store.list(ROOT)), key=lambda k: "/blobs/" in k)
+    store.delete(keys)
+    yield {"type": "result", "ok": True, "erased": len(keys), "new": before}
+
+
+def _mark(options: argparse.Namespace) -> Iterator[JSON]:
+    """Writes the owner marker."""
+    write_owner(open_side("new"), Owner(**json.loads(options.owner)))
+    yield {"type": "result", "ok": True}
+
+
+def _unmark(_: argparse.Namespace) -> Iterator[JSON]:
+    """Takes the owner marker away."""
+    open_side("new").delete([OWNER])
+    yield {"type": "result", "ok": True}
+
+
+def _peek(_: argparse.Namespace) -> Iterator[JSON]:
+    """What the new store holds, in numbers, with its marker."""
+    store = open_side("new")
+    owner = read_owner(store)
+    yield {
+        "type": "result",
+        "ok": True,
+        "new": summary(take(store)),
+        "owner": asdict(owner) if owner else None,
+    }
+
+
+ACTIONS: dict[str, Callable[[argparse.Namespace], Iterator[JSON]]] = {
+    "check": _check,
+    "compare": _compare,
+    "copy": _copy,
+    "delta": _delta,
+    "erase": _erase,
+    "mark": _mark,
+    "peek": _peek,
+    "resolve": _resolve,
+    "unmark": _unmark,
+}
+
+
+def _verdict(old: Inventory, new: Inventory, reader: Store, *, started: float) -> Iterator[JSON]:
+    """Differences one by one, tags that suffer, and the sum."""
+    found = list(differences(old, new))
+    serious = [d for d in found if not d.harmless]
+    yield from ({"type": "difference", **d.to_json()} for d in serious[:LISTED])
+    broken = broken_tags(old, new, reader) if serious else []
+    yield from ({"type": "broken", **b.to_json()} for b in broken[:LISTED])
+    yield {
+        "type": "result",
+        "ok": not serious,
+        "differences": len(serious),
+        "harmless": len(found) - len(serious),
+        "missing_blobs": sum(d.kind == "-" and d.what == "blob" for d in serious),
+        "different_blobs": sum(d.kind == "*" and d.what == "blob" for d in serious),
+        "extra_tags": sum(d.kind == "+" and d.what == "tag" for d in serious),
+        "broken": len(broken),
+        "seconds": round(time.monotonic() - started, 3),
+        "old": summary(old),
+        "new": summary(new),
+    }
+
+
+def _ticker(progress: Progress) -> Callable[[], None]:
+    """Prints the progress now and then, whoever calls it how often."""
+    last = time.monotonic()
+
+    def tick() -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= TICK_SECONDS:
+            last = now
+            sys.stdout.write(json.dumps({"type": "progress", **_numbers(progress)}) + "\n")
+            sys.stdout.flush()
+
+    return tick
+
+
+def _numbers(progress: Progress) -> JSON:
+    return {
+        "blobs": progress.blobs,
+        "blobs_total": progress.blobs_total,
+        "bytes": progress.bytes,
+        "bytes_total": progress.bytes_total,
+        "links": progress.links,
+        "deleted": progress.deleted,
+    }
+
+
+def _keys(digests: list[str]) -> list[str]:
+    from msrctl.transfer.inventory import blob_key
+
+    return [blob_key(d) for d in digests]
