@@ -228,7 +228,7 @@ def _client_context(host: Host) -> ssl.SSLContext:
     directory = host.certificates or Path()
     try:
         if not any((directory / name).exists() for name in ("ca.pem", "cert.pem")):
-            raise FileNotFoundError(errno.ENOENT, "there are none")  # noqa: TRY301 - told like the others
+            raise FileNotFoundError(errno.ENOENT, "there are none")
         ca = directory / "ca.pem"
         context = context_for(ca.read_text() if ca.exists() else None, insecure=not host.verify)
         if (directory / "cert.pem").exists():

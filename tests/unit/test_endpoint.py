@@ -124,7 +124,7 @@ class TestFaults:
             (400, "name must be valid", ApiError, "ENGINE"),
             (
                 503,
-                "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state.",
+                "This node is not a swarm manager. Worker nodes can't be used to view cluster state.",
                 WrongState,
                 "NOT-MANAGER",
             ),
