@@ -84,7 +84,7 @@ def run_oneshot(
         user: whom to run as, if not the image's user.
         wait_gone: return only when the container has gone. The engine gives a task on a network 2 s for the
             cluster's gossip before it stops it (moby, daemon/cluster/executor/container/controller.go,
-            defaultGossipConvergeDelay); False does without, for one-shots that hold nothing anybody waits for.
+            defaultGossipConvergeDelay); False does without, for one-shots that hold nothing others wait for.
 
     Raises:
         Unreachable: the node is gone, down or takes no work (codes NODE-UNKNOWN, NODE-DOWN), or the time
