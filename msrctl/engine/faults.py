@@ -109,7 +109,9 @@ def from_answer(status: int, body: str, *, doing: str, endpoint: str) -> MsrctlE
     for known in _SWARM_FAULTS:
         if status >= 400 and status != 404 and known.part in text:
             message = known.message.format(endpoint=endpoint)
-            return known.kind(message, code=known.code, state=NOTHING_CHANGED, hint=known.hint)
+            # Without a leader nobody knows: a change that timed out may still be agreed on later.
+            state = NOTHING_CHANGED if known.kind is WrongState else None
+            return known.kind(message, code=known.code, state=state, hint=known.hint)
     if status == 404:
         return NotFound(status, text, doing)
     # Taken names answer 409, or 500 when two clients create at once; things in use 400, 403 or 409.
