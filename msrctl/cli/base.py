@@ -241,16 +241,30 @@ class Late:
 
 
 class Group(_Parsing, click.Group):
-    """A group whose commands are listed in a table and imported late; renders errors when it is the root."""
+    """A group whose commands are listed in a table and imported late; renders errors when it is the root.
+
+    Arguments:
+        late: commands by their names.
+        default: the command that runs when nothing is named.
+    """
 
     stop_at_word = True
 
-    def __init__(self, *arguments: Any, late: Mapping[str, Late] | None = None, **attributes: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        late: Mapping[str, Late] | None = None,
+        default: str | None = None,
+        **attributes: Any,
+    ) -> None:
         super().__init__(*arguments, **attributes)
         self.late = dict(late or {})
+        self.default = default
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parses up to the command's name; without any argument, help is the best answer."""
+        """Parses up to the command's name; without any argument the default runs, or help is shown."""
+        if not args and self.default and not ctx.resilient_parsing:
+            args = [self.default]
         if not args and not ctx.resilient_parsing and not invocation_of(ctx).json:
             click.echo(ctx.get_help(), err=True, color=ctx.color)
             ctx.exit(2)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from msrctl.cli import checks, values
 from msrctl.cli.base import Given
 from msrctl.cli.terminal import ask, ask_secret, is_interactive
-from msrctl.model.requests import CommonRequest, EndpointRequest, SettingsRequest
 from msrctl.secret import Secret
+
+if TYPE_CHECKING:
+    # Made late: building these classes costs more than the rest of `--help`.
+    from msrctl.model.requests import CommonRequest, EndpointRequest, SettingsRequest
 
 PASSWORD_VARIABLE = "MSRCTL_ADMIN_PASSWORD"  # noqa: S105 - the variable's name
 
 
 def endpoint(given: Given) -> EndpointRequest:
     """Which engine to talk to; user and password of a controller are asked for if they are missing."""
+    from msrctl.model.requests import EndpointRequest
+
     url = given.value("ucp_url")
     if not url:
         return EndpointRequest()
@@ -34,6 +39,8 @@ def endpoint(given: Given) -> EndpointRequest:
 
 def common(given: Given) -> CommonRequest:
     """The options that every command takes."""
+    from msrctl.model.requests import CommonRequest
+
     max_wait, lock_wait = given.value("max_wait"), given.value("lock_wait")
     defaults = CommonRequest()
     return CommonRequest(
@@ -51,6 +58,8 @@ def settings(given: Given, *, empty_is_absent: bool) -> SettingsRequest:
     Arguments:
         empty_is_absent: an empty value means nothing (install), rather than "take it away" (reconfigure).
     """
+    from msrctl.model.requests import SettingsRequest
+
     found = {}
     for parameter, name in checks.SETTINGS:
         value = given.value(parameter)
@@ -83,6 +92,8 @@ def admin_password(given: Given) -> Secret | None:
 
 
 def _read_password(ctx: click.Context, name: str) -> Secret:
+    from pathlib import Path
+
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -33,13 +33,17 @@ image_option = o.option(
 
 
 @click.group(
-    "images", cls=Group, short_help="Build, list, save and load the image that everything runs from."
+    "images",
+    cls=Group,
+    short_help="Build, list, save and load the image that everything runs from.",
+    default="list",
 )
 @o.general_options
 def command() -> None:
     """Build, list, save and load the image that everything runs from.
 
-    One image holds msrctl, the registry and nginx: one file to bring to a site without a network.
+    One image holds msrctl, the registry and nginx: one file to bring to a site without a network. Without a
+    command, the list is printed, as the original does.
     """
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 import re
-from pathlib import Path
 
 _BLOCK = re.compile(
     r"-----BEGIN (?P<label>[A-Z0-9 ]+)-----\s*\n(?P<body>.*?)-----END (?P=label)-----", re.DOTALL
@@ -53,6 +52,8 @@ def _read(text: str) -> str:
     name = text.removeprefix("@")
     if "\n" in name or "\0" in name or len(name) > 4096 or not name:
         raise ValueError("is neither PEM text nor the path of a file")
+    from pathlib import Path
+
     path = Path(name)
     try:
         if path.stat().st_size > _LARGEST:

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from msrctl.cli.base import Given
-from msrctl.workflows.reporter import Reporter
+if TYPE_CHECKING:
+    from msrctl.cli.base import Given
+    from msrctl.workflows.reporter import Reporter
 
 Result = TypeVar("Result")
 

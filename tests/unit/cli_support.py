@@ -54,7 +54,14 @@ def all_variables() -> set[str]:
 def run(*arguments: str, env: dict[str, str] | None = None, stdin: str | None = None) -> Result:
     """Runs msrctl without a terminal; of the environment only `env` counts."""
     clean = dict.fromkeys(all_variables() & set(os.environ))
-    return CliRunner().invoke(cli, list(arguments), env={**clean, **(env or {})}, input=stdin)
+    return _runner().invoke(cli, list(arguments), env={**clean, **(env or {})}, input=stdin)
+
+
+def _runner() -> CliRunner:
+    try:
+        return CliRunner(mix_stderr=False)  # type: ignore[call-arg]
+    except TypeError:  # since click 8.2 they are always apart
+        return CliRunner()
 
 
 @dataclass

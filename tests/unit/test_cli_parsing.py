@@ -331,3 +331,43 @@ def test_every_command_that_reaches_the_engine_checks_the_endpoint() -> None:
 def test_each_command_hands_its_options_on(line: str, field: str, value: object, calls: Calls) -> None:
     assert run(*line.split()).exit_code == 0
     assert getattr(calls.request, field) == value
+
+
+SHARED = """
+--debug DEBUG; --help-extended DTR_EXTENDED_HELP; --ucp-url UCP_URL; --ucp-username UCP_USERNAME;
+--ucp-password UCP_PASSWORD; --ucp-ca UCP_CA; --ucp-insecure-tls UCP_INSECURE_TLS;
+--replica-http-port REPLICA_HTTP_PORT; --replica-https-port REPLICA_HTTPS_PORT;
+--replica-rethinkdb-cache-mb RETHINKDB_CACHE_MB; --dtr-external-url DTR_EXTERNAL_URL; --dtr-ca DTR_CA;
+--dtr-cert DTR_CERT; --dtr-key DTR_KEY; --dtr-storage-volume DTR_STORAGE_VOLUME;
+--nfs-storage-url NFS_STORAGE_URL; --async-nfs ASYNC_NFS; --nfs-options NFS_OPTIONS; --enable-pprof DTR_PPROF;
+--client-cert-auth-ca CLIENT_CA; --enable-client-cert-auth ENABLE_CLIENT_CERT_AUTH;
+--http-proxy DTR_HTTP_PROXY; --https-proxy DTR_HTTPS_PROXY; --no-proxy DTR_NO_PROXY;
+--log-protocol LOG_PROTOCOL; --log-host LOG_HOST; --log-level LOG_LEVEL;
+--custom-ca-cert-bundle CUSTOM_CA_CERTS_BUNDLE; --nocolor NOCOLOR; --max-wait MAX_WAIT
+"""
+ORIGINAL = {
+    "install": SHARED
+    + """; --ucp-node UCP_NODE; --replica-id DTR_INSTALL_REPLICA_ID; --overlay-subnet DTR_OVERLAY_SUBNET;
+    --skip-network-test DTR_SKIP_NETWORK_TEST""",
+    "reconfigure": SHARED
+    + "; --existing-replica-id DTR_REPLICA_ID; --storage-migrated STORAGE_MIGRATED; --reinitialize-storage",
+    "destroy": """--debug DEBUG; --help-extended DTR_EXTENDED_HELP; --ucp-url UCP_URL;
+    --ucp-username UCP_USERNAME; --ucp-password UCP_PASSWORD; --ucp-ca UCP_CA;
+    --ucp-insecure-tls UCP_INSECURE_TLS; --replica-id DTR_DESTROY_REPLICA_ID""",
+}
+
+
+@pytest.mark.parametrize("name", sorted(ORIGINAL))
+def test_every_option_of_the_original_is_there_with_its_variable_in_both_spellings(name: str) -> None:
+    options = {p.opts[0]: p for p in dict(every_command())[name].params if isinstance(p, Option)}
+    for entry in ORIGINAL[name].split(";"):
+        flag, _, variable = entry.strip().partition(" ")
+        expected = [variable] if variable else []
+        if variable.startswith("DTR_"):
+            expected.append(f"MSR_{variable[4:]}")
+        assert list(options[flag].variables) == expected, flag
+
+
+def test_images_alone_lists_them_as_the_original_does() -> None:
+    assert run("images").stdout == run("images", "list").stdout
+    assert run("images").stdout.startswith("msrctl/msr:")
