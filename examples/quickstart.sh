@@ -12,6 +12,7 @@
 #   REGISTRY_ADDRESS        name or address that clients use; default this machine's address
 #   HTTP_PORT, HTTPS_PORT   ports of the registry; default 80 and 443, or the next ones that are free
 #   CERTS_D                 where the engine looks for CAs; default /etc/docker/certs.d
+#   BUILD=no                use the image msrctl/msr that the engine has, such as one loaded from a file
 #   QUICKSTART_STATE        directory for what this script makes; default .quickstart
 set -euo pipefail
 
@@ -205,6 +206,10 @@ stop_engine() {
 image_ids() { docker image ls --all --quiet --no-trunc | sort -u; }
 
 build_image() {
+  if [ "${BUILD:-yes}" = no ] && docker image inspect "$(msrctl images list)" >/dev/null 2>&1; then
+    note "using the image that the engine has ($(msrctl images list))"
+    return
+  fi
   say "Building the image"
   image_ids >"$STATE/images-before"
   # However the build ends: its first steps may have left images.
@@ -312,14 +317,18 @@ installed_cluster() {
   json "$STATE/status.json" '(d["data"] or {}).get("cluster_id") or None'
 }
 
-prepare_registry() {
+refuse_foreign_registry() {
   local cluster
   cluster=$(installed_cluster)
-  if [ -z "$cluster" ]; then
-    install_registry
-  elif [ "$cluster" != "$(recorded cluster)" ]; then
+  if [ -n "$cluster" ] && [ "$cluster" != "$(recorded cluster)" ]; then
     fail "this swarm has a registry already, which this script did not install: $(
       json "$STATE/status.json" 'd["data"]["url"]')" "Nothing was changed. msrctl status tells about it."
+  fi
+}
+
+prepare_registry() {
+  if [ -z "$(installed_cluster)" ]; then
+    install_registry
   else
     say "The registry is installed already"
     msrctl status || fail "it is not healthy" "Mend what the status says, or start afresh with --down."
@@ -483,7 +492,7 @@ if [ "$(id -u)" != 0 ]; then
   command -v sudo >/dev/null || fail "this needs root, and there is no sudo" "Run it as root."
   echo "This needs root: continuing with sudo."
   settings=()
-  for name in DOCKER_HOST REGISTRY_ADDRESS HTTP_PORT HTTPS_PORT CERTS_D QUICKSTART_STATE \
+  for name in DOCKER_HOST REGISTRY_ADDRESS HTTP_PORT HTTPS_PORT CERTS_D BUILD QUICKSTART_STATE \
     http_proxy https_proxy no_proxy; do
     [ -z "${!name:-}" ] || settings+=("$name=${!name}")
   done
@@ -496,6 +505,7 @@ fi
 prepare_state
 prepare_engine
 prepare_msrctl
+refuse_foreign_registry
 build_image
 prepare_registry
 trust_ca
