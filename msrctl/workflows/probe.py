@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from msrctl.engine.oneshot import run_oneshot
-from msrctl.errors import Unreachable, VerifyFailed
+from msrctl.errors import MsrctlError, Unreachable, VerifyFailed
 from msrctl.model import names
 from msrctl.registry.client import Registry
 from msrctl.workflows.swarm import nodes
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DIRECT_SECONDS = 3.0
 ONESHOT_SECONDS = 60.0
+LOG_LINES = 10
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,10 @@ def health(engine: Engine, cluster: Cluster, replica: Replica, node: Node) -> tu
     return Seen("registry", ok=healthy, detail="healthy, its store too" if healthy else text), proxy
 
 
-def upload(cluster: Cluster, replica: Replica, node: Node, auth: tuple[str, Secret]) -> None:
-    """Opens and cancels an upload through the proxy, directly.
+def upload(cluster: Cluster, replica: Replica, node: Node, auth: tuple[str, Secret]) -> str:
+    """Opens and cancels an upload through the proxy, directly; returns a few words about what it saw.
+
+    Where the proxy asks for a client's certificate only its health is asked: msrctl has no such certificate.
 
     Raises:
         Unreachable: this machine does not reach the replica; use `through_node`.
@@ -72,7 +75,10 @@ def upload(cluster: Cluster, replica: Replica, node: Node, auth: tuple[str, Secr
     healthy, text = one.health()
     if not healthy:
         raise VerifyFailed(f"replica {replica.id} is not healthy: {text}", code="PROBE")
+    if cluster.settings.enable_client_cert_auth:
+        return f"{cluster.url(replica)} answers"
     one.probe_upload()
+    return f"{cluster.url(replica)} answers, an upload opens"
 
 
 def prober(engine: Engine, cluster: Cluster, auth: tuple[str, Secret] | None = None) -> Callable[[str], str]:
@@ -86,17 +92,39 @@ def prober(engine: Engine, cluster: Cluster, auth: tuple[str, Secret] | None = N
     known = nodes(engine)
     of_service = {names.service(c, r.id): (c, r) for r in cluster.replicas for c in ("registry", "nginx")}
 
-    def check(service: str) -> str:
-        component, replica = of_service[service]
-        if auth and component == "registry":
+    # Behind a proxy that asks for certificates the registry can only be asked over the overlay network.
+    direct = None if cluster.settings.enable_client_cert_auth else auth
+
+    def look(component: str, replica: Replica) -> str:
+        if direct and component == "registry":
             return "healthy"  # an upload is opened through the proxy, in a moment
-        if auth:
+        if auth and component == "nginx":
             with contextlib.suppress(Unreachable):
-                upload(cluster, replica, known[replica.node_id], auth)
-                return f"{cluster.url(replica)} answers, an upload opens"
+                return upload(cluster, replica, known[replica.node_id], auth)
         return require_all(through_node(engine, cluster, replica, proxy=component == "nginx"), replica)
 
+    def check(service: str) -> str:
+        component, replica = of_service[service]
+        try:
+            return look(component, replica)
+        except VerifyFailed as error:
+            raise _with_log(engine, cluster, replica, error) from error
+
     return check
+
+
+def _with_log(engine: Engine, cluster: Cluster, replica: Replica, error: VerifyFailed) -> VerifyFailed:
+    """The error with the end of the registry's log, which goes away when the change is undone."""
+    service = names.service("registry", replica.id)
+    if cluster.settings.log_protocol == "internal":
+        hint = "The end of the registry's log, above, says why."
+        try:
+            lines = tuple(f"log: {line}" for line in engine.logs(service, tail=LOG_LINES))
+        except MsrctlError:
+            lines = ()
+    else:
+        hint, lines = f"The registry's log at {cluster.settings.log_host} (tag {service}) says why.", ()
+    return VerifyFailed(error.message, code=error.code, hint=error.hint or hint, details=lines)
 
 
 def client(
@@ -127,6 +155,7 @@ def through_node(
     """
     args = ["node", "probe", "--registry", names.service("registry", replica.id)]
     args += ["--upload"] if upload else []
+    args += ["--client-certificates"] if cluster.settings.enable_client_cert_auth else []
     configs = []
     if proxy:
         args += ["--proxy", names.service("nginx", replica.id), "--host", host_of(cluster, replica)]

@@ -1,0 +1,111 @@
+"""Runs msrctl with something wrong with it: killed at a call to the engine, or a part that misbehaves.
+
+``python runner.py PLAN ARGUMENTS...``; PLAN is JSON:
+
+* ``record``: a file to write the changing calls to, one a line, such as ``create secrets dtr-probe-...``.
+* ``kill``: number of the changing call, from 0, at which it kills itself with SIGKILL.
+* ``after``: kill after that call has been made instead of before.
+* ``at``: kill at the first call whose line begins with this, instead of a number.
+* ``then``: a signal's number to send itself there instead of SIGKILL; the call goes on.
+* ``hook``: a function of this file to call first.
+* ``calls``: at that call, run this command (a list) on the machine first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from msrctl.__main__ import main
+from msrctl.engine.docker import DockerEngine
+
+Plan = dict[str, Any]
+
+
+class Trap:
+    """Counts the calls that change something, in the main thread only (the heartbeat has its own)."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.count = -1
+        self.sprung = False
+
+    def is_here(self, line: str) -> bool:
+        """Whether this call is the one."""
+        if threading.current_thread() is not threading.main_thread() or self.sprung:
+            return False
+        self.count += 1
+        if record := self.plan.get("record"):
+            with Path(record).open("a") as file:
+                file.write(f"{line}\n")
+        at = self.plan.get("at")
+        self.sprung = line.startswith(at) if at else self.count == self.plan.get("kill")
+        return self.sprung
+
+    def spring(self) -> None:
+        """Does what was planned."""
+        if command := self.plan.get("calls"):
+            subprocess.run(command, check=True, capture_output=True)
+        else:
+            os.kill(os.getpid(), self.plan.get("then", signal.SIGKILL))
+
+
+def wrap(trap: Trap, name: str, words: Any) -> None:
+    """Makes a method of the engine pass through the trap."""
+    original = getattr(DockerEngine, name)
+
+    def call(self: DockerEngine, *args: Any, **kwargs: Any) -> Any:
+        here = trap.is_here(f"{name} {words(*args)}")
+        if here and not trap.plan.get("after"):
+            trap.spring()
+        answer = original(self, *args, **kwargs)
+        if here and trap.plan.get("after"):
+            trap.spring()
+        return answer
+
+    setattr(DockerEngine, name, call)
+
+
+def break_nginx() -> None:
+    """The proxy's configuration has a line that nginx does not know."""
+    from msrctl.registry import proxy
+
+    render = proxy.render
+
+    def broken(*args: Any) -> dict[str, str]:
+        files = render(*args)
+        return {**files, proxy.CONFIG_PATH: files[proxy.CONFIG_PATH] + "\nno_such_directive on;\n"}
+
+    proxy.render = broken
+
+
+def break_registry() -> None:
+    """The registry's configuration is not one."""
+    from msrctl.registry import config
+
+    config.render = lambda cluster: "version: 0.1\nstorage: {}\n"
+
+
+def main_with_trap() -> None:
+    """Sets the trap and runs msrctl."""
+    plan: Plan = json.loads(sys.argv[1])
+    trap = Trap(plan)
+    wrap(trap, "create", lambda kind, spec: f"{kind} {spec.get('Name', '')}")
+    wrap(trap, "update", lambda kind, ident, version, spec: f"{kind} {spec.get('Name', '')}")
+    wrap(trap, "remove", lambda kind, ident: f"{kind} {ident}")
+    wrap(trap, "init_swarm", lambda *_: "swarm")
+    wrap(trap, "leave_swarm", lambda *_: "swarm")
+    if hook := plan.get("hook"):
+        globals()[hook]()
+    sys.argv[1:] = sys.argv[2:]
+    main()
+
+
+if __name__ == "__main__":
+    main_with_trap()

@@ -1,0 +1,107 @@
+"""Uses a registry as clients do: pushes, pulls, and a loop of pulls that counts what fails."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from msrctl.errors import MsrctlError
+from msrctl.registry.client import Registry
+from msrctl.secret import Secret
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from labs.deployment import Deployment
+
+TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+
+def client(deployment: Deployment, url: str | None = None, ca: str | None = None) -> Registry:
+    """A client that verifies TLS with the deployment's CA and is logged in.
+
+    Arguments:
+        url: another URL; it is looked for at the host's address all the same.
+        ca: another CA.
+    """
+    url = url or deployment.url
+    port = urlsplit(url).port or 443
+    return Registry(
+        url,
+        ca=ca or deployment.ca,
+        auth=(deployment.user, Secret(deployment.password)),
+        connect_to=(deployment.host.ip, port),
+    )
+
+
+def push(registry: Registry, repository: str, tag: str = "1", *, size: int = 100_000) -> str:
+    """Pushes a small image; returns the digest of its manifest."""
+    layer = hashlib.shake_256(f"{repository}:{tag}".encode()).digest(size)
+    config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers"}}).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": TYPE,
+        "config": _descriptor(registry.push_blob(repository, config), config, TYPE),
+        "layers": [_descriptor(registry.push_blob(repository, layer), layer, LAYER)],
+    }
+    return registry.push_manifest(repository, tag, json.dumps(manifest).encode(), TYPE)
+
+
+def pull(registry: Registry, repository: str, tag: str = "1") -> str:
+    """Pulls an image with all its blobs, each checked by its digest; returns the manifest's."""
+    manifest = registry.pull_manifest(repository, tag)
+    data = json.loads(manifest.body)
+    for blob in (data["config"], *data["layers"]):
+        assert registry.pull_blob(repository, blob["digest"]) == blob["size"]
+    return manifest.digest
+
+
+def _descriptor(digest: str, data: bytes, media_type: str) -> dict[str, object]:
+    return {"mediaType": media_type, "size": len(data), "digest": digest}
+
+
+class PullLoop:
+    """Pulls one image again and again in a thread, each time over a new connection, while in its block.
+
+    Attributes:
+        pulls: how many succeeded.
+        failures: moment (seconds, monotonic) and text of each that did not.
+    """
+
+    def __init__(self, deployment: Deployment, repository: str) -> None:
+        self._deployment = deployment
+        self._repository = repository
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.pulls = 0
+        self.failures: list[tuple[float, str]] = []
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with client(self._deployment) as registry:
+                    pull(registry, self._repository)
+                self.pulls += 1
+            except (MsrctlError, AssertionError) as error:
+                self.failures.append((time.monotonic(), str(error)))
+            self._stop.wait(0.02)
+
+    @property
+    def outage(self) -> float:
+        """Seconds from the first failure to the last."""
+        return self.failures[-1][0] - self.failures[0][0] if self.failures else 0.0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(30)
