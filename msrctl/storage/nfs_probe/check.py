@@ -113,6 +113,8 @@ class _Probe:
         title = f"export {self.export}"
         with self._checking(title):
             directory = self._directory(connection, candidates)
+            if directory.read_only:
+                self._refuse_pseudo_directory()
         self._passed(title, f"is there for {self.client}, by NFS {self.version}")
         title = f"rights of root in {self.export}"
         with self._checking(title):
@@ -151,7 +153,6 @@ class _Probe:
         if directory.rights.write:
             return
         if directory.read_only:
-            self._refuse_pseudo_directory()
             raise ProbeError(report.READ_ONLY, "are to read only: it is exported read-only")
         raise ProbeError(
             report.ROOT_SQUASH, "are to read only: the server turns root into another user (root_squash)"

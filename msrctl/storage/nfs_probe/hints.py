@@ -22,7 +22,7 @@ _REMEDIES = {
     ),
     report.EXPORT: (
         "On the server, export {export} to {client} (/etc/exports, then exportfs -ra; exportfs -v shows "
-        "today's list)."
+        "today's list); or name a directory that is exported."
     ),
     report.NOT_DIRECTORY: "Name the exported directory itself in --nfs-storage-url.",
     report.DENIED: (

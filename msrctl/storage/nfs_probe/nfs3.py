@@ -86,7 +86,7 @@ def exports(address: str, port: int, deadline: Deadline) -> tuple[Export, ...]:
         while answer.uint():
             clients.append(_text(answer))
         found.append(Export(path, tuple(clients)))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda export: export.path))
 
 
 def _text(answer: Reader) -> str:

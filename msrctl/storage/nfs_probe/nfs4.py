@@ -46,7 +46,7 @@ NAMES = {
     10040: "BADNAME",
 }
 ATTRIBUTE_TYPE = 1  # the bit's number
-DIRECTORY_TYPE = 2
+DIRECTORY_TYPE, LINK_TYPE = 2, 5
 
 CHANNEL = uints(0, 65536, 65536, 4096, 100, 1, 0)  # CREATE_SESSION's channel attributes: one slot is enough
 
@@ -89,6 +89,8 @@ def _directory(connection: Connection, path: str, minor: int, sequence: _Sequenc
         # The last result is that of the operation that failed; the first of a walk is the root.
         done = len(results.statuses) - sequence.length - 1
         raise _explain(status, "/" + "/".join(name.decode() for name in names[:done]))
+    if results.type == LINK_TYPE:
+        raise ProbeError(report.NOT_DIRECTORY, "is a symbolic link, which NFS 4 does not follow")
     if results.type != DIRECTORY_TYPE:
         raise ProbeError(report.NOT_DIRECTORY, "is not a directory")
     rights = Rights(results.access)
