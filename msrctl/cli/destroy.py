@@ -19,8 +19,9 @@ from msrctl.cli.running import run
     cls=Command,
     short_help="Take a replica away; images are kept unless told otherwise.",
     checks=(checks.endpoint,),
-    more="Services, configs and secrets go; with the last replica the network and the state. "
-    "Volumes with images stay until --remove-data is given. Without a terminal, --yes is needed.",
+    more="Services, configs, secrets, the network and the state go, and a swarm that install made if nothing "
+    "else is in it. Volumes with images stay until --remove-data is given. Without a terminal, --yes or "
+    "--replica-id is needed, and with --remove-data nothing but --yes will do.",
 )
 @o.option(
     "--replica-id",
