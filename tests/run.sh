@@ -86,11 +86,14 @@ run_lint() {
 }
 
 run_types() {
-  local status=0
+  local status=0 directory
   "$VENV/bin/mypy" || status=1
-  # The harness is held to the same; `labs` is found as pytest finds it, from tests/.
-  MYPYPATH=tests "$VENV/bin/mypy" --explicit-package-bases tests/labs tests/conftest.py tests/*/conftest.py \
-    || status=1
+  # The harness is held to the same; modules are found as pytest finds them, from tests/ and a test's directory.
+  MYPYPATH=tests "$VENV/bin/mypy" --explicit-package-bases tests/labs tests/conftest.py || status=1
+  for directory in contract e2e; do
+    MYPYPATH=tests:tests/$directory "$VENV/bin/mypy" --explicit-package-bases "tests/$directory/conftest.py" \
+      || status=1
+  done
   return $status
 }
 
