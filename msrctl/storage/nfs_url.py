@@ -30,7 +30,8 @@ class NfsAddress:
     def url(self) -> str:
         """In the form that `parse_url` takes."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"nfs://{host}{self.export.replace('%', '%25')}"
+        directory = re.sub("[%?#]", lambda mark: f"%{ord(mark[0]):02X}", self.export)
+        return f"nfs://{host}{directory}"
 
 
 def parse_url(text: str) -> NfsAddress:

@@ -228,7 +228,7 @@ def resolve(host: str, deadline: Deadline) -> str:
             trouble[0] = (getattr(error, "strerror", None) or str(error)).lower()
             return
         infos.sort(key=lambda info: info[0] != socket.AF_INET)
-        found.append(str(infos[0][4][0]))
+        found.extend(str(info[4][0]) for info in infos)
 
     # The system's resolver knows no time limit of ours; it is left behind when it is too slow.
     thread = threading.Thread(target=look_up, daemon=True)

@@ -11,7 +11,7 @@ from msrctl.storage.nfs_probe import hints, report
 FAILED = re.compile(r"error while mounting volume '|failed to mount local volume|failed to populate volume")
 RESOLVING = re.compile(r"error resolving passed in network volume address: (?:lookup (?P<host>[^\s:]+))?")
 MOUNTING = re.compile(
-    r"failed to mount local volume: mount (?P<device>.*?):/\S*(?:, flags: \w+)?, data: (?P<data>\S*): "
+    r"failed to mount local volume: mount :?(?P<export>.+?):/\S*(?:, flags: \w+)?, data: (?P<data>\S*): "
 )
 COPYING = re.compile(r"failed to populate volume|failed to chmod|failed to chown|failed to copy file")
 
@@ -65,7 +65,7 @@ def explain_mount_error(text: str) -> MountExplanation | None:
     mounting = MOUNTING.search(text)
     options = (mounting["data"] if mounting else "").split(",")
     host = _option(options, "addr") or "the NFS server"
-    export = mounting["device"].removeprefix(":") if mounting else "the directory"
+    export = mounting["export"] if mounting else "the directory"
     reason = text.strip().rsplit(": ", 1)[-1].lower()
     code, message = _reason(reason, copying=bool(COPYING.search(text)), version=_version(options))
     message = message.format(export=export, version=_version(options) or "NFS 3", options=_shown(options))

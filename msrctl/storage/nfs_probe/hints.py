@@ -8,8 +8,8 @@ _REMEDIES = {
     report.RESOLVE: "Check the name, and that node's name servers and /etc/hosts; or give the address.",
     report.UNREACHABLE: "Check the address, that the server is up, and the route from that node to {host}.",
     report.TIMEOUT: (
-        "The server is down, or a firewall drops packets from that node to {host}, TCP port {port}: "
-        "allow them."
+        "The server is down or overloaded, or a firewall drops packets from that node to {host}, "
+        "TCP port {port}: allow them."
     ),
     report.REFUSED: (
         "{host} is up but no NFS server listens there: start it (systemctl enable --now nfs-server), "

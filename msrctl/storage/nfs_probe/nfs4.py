@@ -56,7 +56,7 @@ def minor_versions(connection: Connection) -> tuple[int, ...]:
     served = []
     for minor in (2, 1, 0):
         try:
-            status, _ = _compound(connection, minor, [uints(PUTROOTFH)])
+            status, _ = _compound_once(connection, minor, [uints(PUTROOTFH)])
         except NotServedError:
             return ()
         # Outside of a session the newer ones refuse the operation, and thereby say that they are there.
@@ -84,7 +84,7 @@ def _directory(connection: Connection, path: str, minor: int, sequence: _Sequenc
     names = [name.encode() for name in path.split("/") if name]
     walk = [uints(PUTROOTFH), *(uints(LOOKUP) + opaque(name) for name in names)]
     ask = [uints(GETATTR, 1, 1 << ATTRIBUTE_TYPE), uints(ACCESS, ACCESS_ALL)]
-    status, results = _compound(connection, minor, [*sequence.next(), *walk, *ask])
+    status, results = _compound(connection, minor, [*walk, *ask], sequence)
     if status:
         # The last result is that of the operation that failed; the first of a walk is the root.
         done = len(results.statuses) - sequence.length - 1
@@ -98,7 +98,7 @@ def _directory(connection: Connection, path: str, minor: int, sequence: _Sequenc
         return Directory(rights)
     # Removing a name that does not exist changes nothing, and says why nothing may be changed.
     name = f".msrctl-probe-{os.urandom(8).hex()}".encode()
-    status, _ = _compound(connection, minor, [*sequence.next(), *walk, uints(REMOVE) + opaque(name)])
+    status, _ = _compound(connection, minor, [*walk, uints(REMOVE) + opaque(name)], sequence)
     return Directory(rights, read_only=status == ROFS)
 
 
@@ -156,14 +156,22 @@ class _Results:
             answer.fixed(16 + 5 * 4)
 
 
-def _compound(connection: Connection, minor: int, operations: list[bytes]) -> tuple[int, _Results]:
-    arguments = opaque(b"") + uints(minor, len(operations)) + b"".join(operations)
+def _compound(
+    connection: Connection, minor: int, operations: list[bytes], sequence: _Sequence | None = None
+) -> tuple[int, _Results]:
     while True:
-        answer = connection.call(PROGRAM, 4, COMPOUND, arguments)
-        status = answer.uint()
+        # Each try has a number of its own: for a number that it knows the server repeats its answer.
+        first = sequence.next() if sequence else []
+        status, results = _compound_once(connection, minor, [*first, *operations])
         if status != DELAY:
-            break
+            return status, results
         connection.pause()
+
+
+def _compound_once(connection: Connection, minor: int, operations: list[bytes]) -> tuple[int, _Results]:
+    arguments = opaque(b"") + uints(minor, len(operations)) + b"".join(operations)
+    answer = connection.call(PROGRAM, 4, COMPOUND, arguments)
+    status = answer.uint()
     answer.opaque()  # the tag
     results = _Results()
     results.read(answer, answer.uint())

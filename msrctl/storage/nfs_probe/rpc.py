@@ -7,12 +7,14 @@ import random
 import socket
 import struct
 import time
+from contextlib import suppress
 from typing import Self
 
 from msrctl.storage.nfs_probe import report
 
 RESERVED_PORTS = range(665, 1024)
 RESERVED_TRIES = 20
+PAUSE = 0.1
 MAXIMUM_ANSWER = 1 << 20
 AUTH_SYS, AUTH_NONE = 1, 0
 CALL, REPLY, RPC_VERSION = 0, 1, 2
@@ -178,7 +180,7 @@ class Connection:
             self._socket.sendall(uints(0x80000000 | len(message)) + message)
             answer = Reader(self._record())
         except TimeoutError as error:
-            text = f"is connected but does not answer within {self._deadline.step:g} s"
+            text = f"takes the connection but does not answer within {self._deadline.step:g} s"
             raise ProbeError(report.TIMEOUT, text) from error
         except OSError as error:
             raise ProbeError(report.NOT_NFS, "closes the connection without an answer") from error
@@ -220,9 +222,10 @@ class Connection:
         """Waits a moment before a call is repeated because the server asked for that.
 
         Raises:
-            ProbeError: PRE-NFS-TIMEOUT, there is no time left.
+            ProbeError: PRE-NFS-MOUNT, there is no time left for another try.
         """
-        try:
-            time.sleep(min(0.1, self._deadline.left()))
-        except TimeoutError as error:
-            raise ProbeError(report.TIMEOUT, "keeps asking to try again later") from error
+        with suppress(TimeoutError):
+            if self._deadline.left() > 2 * PAUSE:
+                time.sleep(PAUSE)
+                return
+        raise ProbeError(report.MOUNT, "cannot be looked up: the server keeps asking to try again later")
