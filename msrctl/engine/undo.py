@@ -1,7 +1,8 @@
 """Carries out undo records: small JSON bodies that a journal keeps, each safe to run twice.
 
 ``{"op": "remove", "kind", "name"}``, ``{"op": "restore", "kind": "services", "name", "spec"}``,
-``{"op": "remove-volume", "name", "node", "labels", "image"}``.
+``{"op": "remove-volume", "name", "node", "labels", "image"}``, ``{"op": "gate", "name", "gate", "clear"}``,
+``{"op": "commit", "name"}``: from there on nothing is undone.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import time
 from typing import TYPE_CHECKING
 
 from msrctl.engine.converge import wait_gone, wait_running
+from msrctl.engine.gate import set_gate
 from msrctl.engine.protocol import ApiError, Conflict, OutOfSequence
 from msrctl.engine.volumes import remove_volume
-from msrctl.errors import MsrctlError
+from msrctl.errors import MsrctlError, WrongState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,6 +37,14 @@ def undo(engine: Engine, entries: Iterable[tuple[int, str, list[JSON]]], warn: C
     Raises:
         MsrctlError: at least one record could not be undone; the message names each.
     """
+    entries = list(entries)
+    if committed(entries):
+        raise WrongState(
+            "this change is past the point from which going back would lose pushes",
+            code="COMMITTED",
+            state="The new store serves and holds everything.",
+            hint="Finish it with msrctl reconfigure --resume; then msrctl storage revert can go back.",
+        )
     failed: list[str] = []
     for _, _, records in entries:
         for record in records:
@@ -52,6 +62,11 @@ def undo(engine: Engine, entries: Iterable[tuple[int, str, list[JSON]]], warn: C
         )
 
 
+def committed(entries: Iterable[tuple[int, str, list[JSON]]]) -> bool:
+    """Whether a step was begun after which the state before must not be restored."""
+    return any(record["op"] == "commit" for _, _, records in entries for record in records)
+
+
 def undo_one(engine: Engine, record: JSON) -> None:
     """Undoes one record; nothing happens if it is undone already."""
     match record["op"]:
@@ -61,6 +76,8 @@ def undo_one(engine: Engine, record: JSON) -> None:
             restore_service(engine, record["name"], record["spec"])
         case "remove-volume":
             remove_volume(engine, record["name"], record["node"], record["labels"], image=record["image"])
+        case "gate":
+            set_gate(engine, record["gate"], clear=record["clear"])
         case other:
             raise MsrctlError(
                 f"the journal has an undo that this msrctl does not know: {other}", code="JOURNAL-NEWER"

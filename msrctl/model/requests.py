@@ -38,7 +38,7 @@ class CommonRequest:
 
 @dataclass(frozen=True)
 class StorageRequest:
-    """A store as `--storage-config` describes it, validated: the parts of model.cluster.Storage, with secrets."""
+    """A store as `--storage-config` describes it, validated: as model.cluster.Storage, with its secrets."""
 
     kind: str
     parameters: dict[str, Any] = field(default_factory=dict)

@@ -9,8 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Action = Literal["create", "update", "remove", "check", "write"]
-SYMBOLS: dict[Action, str] = {"create": "+", "update": "~", "remove": "-", "check": "?", "write": "="}
+Action = Literal["create", "update", "remove", "check", "write", "copy", "close", "open", "switch"]
+SYMBOLS: dict[Action, str] = {
+    "create": "+",
+    "update": "~",
+    "remove": "-",
+    "check": "?",
+    "write": "=",
+    "copy": ">",
+    "close": "|",
+    "open": "o",
+    "switch": "%",
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,8 @@ class Step:
     cause: str = ""
     spec: dict[str, Any] | None = field(default=None, repr=False)
     changes: tuple[Change, ...] = ()
+    undo: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    """Undo records of a step whose kind only a workflow knows; else they follow from the action."""
 
     @property
     def title(self) -> str:

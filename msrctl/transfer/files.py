@@ -128,7 +128,7 @@ class FileStore:
                 os.fsync(file.fileno())
             first.rename(second)
             if second.read_bytes() != data:
-                raise OSError(errno.EIO, "what was written is not what is read")
+                raise OSError(errno.EIO, "what was written is not what is read")  # noqa: TRY301
         except OSError as error:
             yield _trouble(error, self._root)
             return
@@ -173,7 +173,7 @@ def _trouble(error: OSError, root: Path) -> dict[str, Any]:
         "code": "PRE-STORAGE-FULL" if full else "PRE-STORAGE-DENIED" if denied else "PRE-STORAGE",
         "hint": f"Make at least {MINIMUM_FREE >> 20} MiB free there."
         if full
-        else "Let root of the replica's node write there: owner, mode, mount options, root_squash of an export.",
+        else "Let root of that node write there: owner, mode, mount options, root_squash of an export.",
         "free_bytes": _free(root),
     }
 

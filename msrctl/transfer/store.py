@@ -79,6 +79,6 @@ class Store(Protocol):
         """Tries what the registry will do: list, write, read, delete a small object under the root.
 
         Returns:
-            One answer a check, in the order of trying: title, ok, detail, and for a failure code and hint. The
-            first failure may end it.
+            One answer a check, in the order of trying: title, ok, detail, and for a failure code and hint.
+            The first failure may end it.
         """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from msrctl.engine.journal import Journal, JournalHeader
 from msrctl.engine.process import this_process
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from msrctl.model.cluster import Cluster
     from msrctl.model.requests import CommonRequest
     from msrctl.plan.planner import Observed
-    from msrctl.plan.step import Plan
+    from msrctl.plan.step import Plan, Step
     from msrctl.secret import Secret
     from msrctl.workflows.reporter import Reporter
 
@@ -49,6 +49,10 @@ class Change:
     before: str | None = None
     journal: Journal | None = None
     """The journal of an interrupted change that is being finished; None: begin one."""
+    actions: Mapping[tuple[str, str], Callable[[Step], None]] = field(default_factory=dict)
+    """What to do for steps of kinds that only this workflow has, by action and kind."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What a resumed run needs to know; kept in the journal."""
 
 
 def apply(engine: DockerEngine, report: Reporter, held: Lock, common: CommonRequest, change: Change) -> None:
@@ -75,6 +79,8 @@ def apply(engine: DockerEngine, report: Reporter, held: Lock, common: CommonRequ
         image=change.cluster.replicas[0].image,
         max_wait=common.max_wait,
         lock=held,
+        actions=change.actions,
+        fresh=change.operation == "install",
     )
     execution.run(change.plan)
     journal.close()
@@ -90,6 +96,7 @@ def _begin(engine: DockerEngine, common: CommonRequest, change: Change, document
         before=change.before,
         after=document,
         steps=tuple(step.title for step in change.plan),
+        extra=dict(change.extra),
     )
     return Journal.create(engine, header)
 

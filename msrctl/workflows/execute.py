@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from msrctl.engine.converge import wait_running
-from msrctl.engine.undo import undo
-from msrctl.errors import Interrupted, MsrctlError, RolledBack
+from msrctl.engine.undo import committed, undo
+from msrctl.errors import Interrupted, MsrctlError, Partial, PreflightFailed, RolledBack, VerifyFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +34,9 @@ KINDS: dict[str, Kind] = {
     "service": "services",
 }
 
+SERVING = frozenset({("create", "service"), ("update", "service"), ("close", "gate"), ("switch", "gate")})
+"""Steps that touch what serves: from then on a failure is a rollback, before it nothing has happened."""
+
 
 class Execution:
     """One plan being carried out.
@@ -49,6 +52,9 @@ class Execution:
         image: image id with msrctl in it, for what an undo has to do on another node.
         max_wait: seconds for one service to come up.
         lock: checked before each step, so that a run that lost its lock stops.
+        actions: what to do for steps of further kinds, by action and kind.
+        fresh: whether all volumes of the services are new with this plan, so that an undo takes them away.
+            Only an install may say so: a volume that was there before holds images.
     """
 
     def __init__(
@@ -65,6 +71,8 @@ class Execution:
         image: str,
         max_wait: float,
         lock: Lock,
+        actions: Mapping[tuple[str, str], Callable[[Step], None]] | None = None,
+        fresh: bool = False,
     ) -> None:
         self._engine = engine
         self._report = report
@@ -77,12 +85,17 @@ class Execution:
         self._image = image
         self._max_wait = max_wait
         self._lock = lock
+        self._actions = actions or {}
+        self._fresh = fresh
+        self._served = False
 
     def run(self, plan: Plan) -> None:
         """All steps in order.
 
         Raises:
+            PreflightFailed, VerifyFailed: a check failed before anything that serves was touched.
             RolledBack: a step failed; everything is as before.
+            Partial: a step failed after the point from which only forward loses nothing.
             Interrupted: a signal came; everything is as before.
         """
         try:
@@ -92,19 +105,30 @@ class Execution:
                 for number, step in enumerate(plan, begun[0].step + 1 if begun else 1):
                     self._lock.check()
                     self._journal.begin(number, self._undo_of(step))
+                    self._served = self._served or (step.action, step.kind) in SERVING
                     self._act(step)
         except (MsrctlError, KeyboardInterrupt, OSError) as error:
             self._go_back(error)
 
     def _go_back(self, error: BaseException) -> None:
-        self._report.warn("Going back: what was begun is being undone.")
+        begun = self._journal.begun()
+        if committed(begun):
+            raise Partial(
+                f"{error}",
+                state="The new store serves and holds everything; only tidying up is left. Nothing is lost.",
+                hint="Finish it with msrctl reconfigure --resume.",
+            ) from error
+        if begun:
+            self._report.warn("Going back: what was begun is being undone.")
         with signals_wait():
-            undo(self._engine, self._journal.begun(), self._report.warn)
+            undo(self._engine, begun, self._report.warn)
             self._journal.close()
         if isinstance(error, Interrupted | KeyboardInterrupt):
             raise Interrupted(
                 "interrupted", state="What had been begun was undone; everything is as before."
             ) from error
+        if isinstance(error, PreflightFailed | VerifyFailed) and not self._served:
+            raise error
         details = error.details if isinstance(error, MsrctlError) else ()
         raise RolledBack(
             str(error),
@@ -115,6 +139,10 @@ class Execution:
         ) from error
 
     def _act(self, step: Step) -> None:
+        special = self._actions.get((step.action, step.kind))
+        if special:
+            special(step)
+            return
         match step.action, step.kind:
             case "create", "secret":
                 material, labels = self._secrets[step.name]
@@ -142,7 +170,7 @@ class Execution:
                     {"op": "remove", "kind": "services", "name": step.name},
                     *_volumes_of(step, self._image),
                 ]
-            case "create", kind:
+            case "create", kind if kind in KINDS:
                 return [{"op": "remove", "kind": KINDS[kind], "name": step.name}]
             case "write", "document":
                 return [{"op": "remove", "kind": "configs", "name": self._document_name}]
