@@ -54,9 +54,9 @@ def _template(name: str) -> Template:
     import jinja2
 
     # The output is an nginx configuration, not HTML; every value in it was checked when it was parsed.
-    environment = jinja2.Environment(  # noqa: S701
+    environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
-        autoescape=False,
+        autoescape=False,  # noqa: S701
     )
     return environment.from_string((resources.files("msrctl.registry") / name).read_text())

@@ -5,16 +5,30 @@ from __future__ import annotations
 from msrctl.model.cluster import Storage
 from msrctl.storage.backend import Backend
 from msrctl.storage.bind import BindBackend
+from msrctl.storage.nfs import NfsBackend, parse_url
 from msrctl.storage.volume import VolumeBackend
 
-__all__ = ["Backend", "backend", "from_volume_option"]
+__all__ = ["Backend", "backend", "from_nfs_options", "from_volume_option"]
 
 
 def backend(storage: Storage) -> Backend:
     """The back end that a cluster document names."""
     if storage.kind == "bind":
         return BindBackend(storage.parameters["path"])
+    if storage.kind == "nfs":
+        return NfsBackend.from_parameters(storage.parameters)
     return VolumeBackend(storage.parameters.get("volume"))
+
+
+def from_nfs_options(url: str, options: str | None, *, asynchronous: bool) -> Storage:
+    """What `--nfs-storage-url`, `--nfs-options` and `--async-nfs` mean; the version is not probed yet.
+
+    Raises:
+        UsageFault: the URL is none of ``nfs://host/directory``; all that is wrong with it is listed.
+    """
+    address = parse_url(url)
+    found = NfsBackend(address.host, address.export, options, asynchronous)
+    return Storage(kind=found.kind, parameters=found.parameters())
 
 
 def from_volume_option(value: str | None) -> Storage:

@@ -31,7 +31,11 @@ def open_side(side: str) -> Store:
     return open_store(described, secrets, Path(f"/{side}"))
 
 
-def open_store(described: Mapping[str, Any], secrets: Mapping[str, Secret], mounted: Path) -> Store:
+def open_store(
+    described: Mapping[str, Any],
+    secrets: Mapping[str, Secret],  # noqa: ARG001 - for stores reached over the network
+    mounted: Path,
+) -> Store:
     """A store from its description.
 
     Arguments:

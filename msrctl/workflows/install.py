@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,13 @@ from msrctl.engine.observe import clusters, observe
 from msrctl.engine.oneshot import sweep_oneshots
 from msrctl.errors import WrongState
 from msrctl.model import names
-from msrctl.model.cluster import Cluster, Replica, Settings
+from msrctl.model.cluster import Cluster, Replica, Settings, Storage
 from msrctl.model.results import InstallResult
 from msrctl.plan.desired import desired
 from msrctl.plan.planner import Observed, plan
 from msrctl.plan.step import Plan, Step
-from msrctl.storage import backend, from_volume_option
+from msrctl.storage import backend, from_nfs_options, from_volume_option
+from msrctl.storage.nfs import NfsBackend
 from msrctl.workflows import certificates, preflight, probe, recover
 from msrctl.workflows import material as making
 from msrctl.workflows.apply import Change, apply
@@ -72,7 +74,10 @@ def _install(
         node = Node("(new)", str(engine.info()["Name"]), "127.0.0.1", is_endpoint=True)
     else:
         node = choose_node(engine, request.node)
-    cluster, material, generated, warnings = _document(request, image, node, made_swarm=made_swarm)
+    storage = _storage(engine, request, report, image, node, asking=not (made_swarm and request.dry_run))
+    cluster, material, generated, warnings = _document(
+        request, image, node, storage=storage, made_swarm=made_swarm
+    )
     wanted = desired(cluster)
     observed = observe(engine, cluster.id, wanted) if not made_swarm or not request.dry_run else Observed()
     replica = cluster.replicas[0]
@@ -120,8 +125,40 @@ def _install(
     )
 
 
+def _storage(
+    engine: DockerEngine,
+    request: InstallRequest,
+    report: Reporter,
+    image: preflight.Image,
+    node: Node,
+    *,
+    asking: bool,
+) -> Storage:
+    """Where the images will be; an NFS server is asked first, for its best version and the rights there."""
+    asked = request.settings
+    if not asked.nfs_storage_url:
+        return from_volume_option(asked.storage_volume)
+    storage = from_nfs_options(
+        asked.nfs_storage_url, asked.nfs_options or None, asynchronous=bool(asked.async_nfs)
+    )
+    if not asking:
+        return storage
+    with report.step("NFS", asked.nfs_storage_url) as progress:
+        checks, found = preflight.check_nfs(
+            engine, node=node, image=image, store=NfsBackend.from_parameters(storage.parameters)
+        )
+        preflight.require(checks)
+        progress.detail(found.words())
+    return replace(storage, parameters=found.parameters())
+
+
 def _document(
-    request: InstallRequest, image: preflight.Image, node: Node, *, made_swarm: bool
+    request: InstallRequest,
+    image: preflight.Image,
+    node: Node,
+    *,
+    storage: Storage,
+    made_swarm: bool,
 ) -> tuple[Cluster, making.Material, Secret | None, tuple[str, ...]]:
     """The first cluster document, the secrets that go with it, and a password if one was generated."""
     asked = request.settings
@@ -167,7 +204,7 @@ def _document(
         http_secret=making.new_http_secret(material),
         replicas=(replica,),
         settings=settings,
-        storage=from_volume_option(asked.storage_volume),
+        storage=storage,
         swarm_initialised=made_swarm,
     )
     return cluster, material, generated, warnings

@@ -52,6 +52,11 @@ def main(args: Sequence[str]) -> int:
     gate = commands.add_parser("gate")
     gate.add_argument("--set", action="append", default=[])
     gate.add_argument("--clear", action="append", default=[])
+    nfs = commands.add_parser("nfs-probe")
+    nfs.add_argument("host")
+    nfs.add_argument("export")
+    nfs.add_argument("--version", action="append", required=True)
+    nfs.add_argument("--port", type=int, required=True)
     tasks.add_arguments(commands.add_parser("store"))
     options = parser.parse_args(args)
     run = {
@@ -61,6 +66,7 @@ def main(args: Sequence[str]) -> int:
         "probe": _probe,
         "remove-volume": _remove_volume,
         "gate": _gate,
+        "nfs-probe": _nfs_probe,
         "store": tasks.run,
     }[options.what]
     fine = True
@@ -158,6 +164,13 @@ def _gate(options: argparse.Namespace) -> Iterator[JSON]:
     for name in options.clear:
         (directory / name).unlink(missing_ok=True)
     yield {"ok": True, "gate": sorted(p.name for p in directory.iterdir())}
+
+
+def _nfs_probe(options: argparse.Namespace) -> Iterator[JSON]:
+    """What a mount of an export from this node would meet, without mounting it."""
+    from msrctl.storage.nfs_probe.check import probe
+
+    yield probe(options.host, options.export, versions=options.version, port=options.port).to_json()
 
 
 def _remove_volume(options: argparse.Namespace) -> Iterator[JSON]:

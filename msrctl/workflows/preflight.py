@@ -9,6 +9,9 @@ from msrctl.engine.oneshot import run_oneshot
 from msrctl.errors import MsrctlError, PreflightFailed
 from msrctl.model import names
 from msrctl.storage.backend import STORE
+from msrctl.storage.nfs import NfsBackend
+from msrctl.storage.nfs_probe.explain import explain_mount_error
+from msrctl.storage.nfs_probe.report import NfsReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,7 +55,7 @@ def find_image(engine: Engine, reference: str, *, default_version: str) -> Image
             f"image {reference} is not on the engine at {engine.endpoint}",
             code="PRE-IMAGE",
             state=NOTHING,
-            hint="Make it there with msrctl images build, or bring it with msrctl images load -i FILE.",
+            hint="Make it there with msrctl images build, or bring it with msrctl images load FILE.",
         )
     labels = (found.get("Config") or {}).get("Labels") or {}
     return Image(found["Id"], reference, labels.get(names.LABEL_VERSION, default_version))
@@ -107,11 +110,45 @@ def check_node(
     return checks
 
 
+def check_nfs(
+    engine: Engine, *, node: Node, image: Image, store: NfsBackend
+) -> tuple[list[Check], NfsBackend]:
+    """An NFS export as a node sees it, without a mount; and the store with the version to mount.
+
+    Arguments:
+        engine: a manager.
+        node: where.
+        image: what to run.
+        store: the export.
+    """
+    args = ["node", "nfs-probe", store.host, store.export, "--port", str(store.port)]
+    args += [part for version in store.versions for part in ("--version", version)]
+    result = run_oneshot(
+        engine,
+        image_id=image.id,
+        node_id=node.id,
+        args=args,
+        networks=["host"],
+        labels={},
+        timeout=60.0,
+        user="0:0",  # a reserved port, as the kernel's client uses one
+        wait_gone=False,
+    )
+    if not result.lines:
+        why = result.task_error or " ".join(result.raw_log[-3:])
+        raise _explain(MsrctlError(f"the NFS probe gave no answer: {why}"), node, image, None, "")
+    report = NfsReport.from_json(result.lines[-1])
+    checks = [Check(f"{c.title} ({node.name})", c.ok, c.detail, c.code, c.hint) for c in report.checks]
+    return checks, store.with_version(report.version) if report.version else store
+
+
 def _trial_mount(store: Backend, replica: str) -> dict[str, Any] | None:
     """The store's mount; for a volume that does not exist yet an anonymous one on the same disk.
 
     A check must not leave a volume behind, and the engine removes anonymous ones with their container.
     """
+    if isinstance(store, NfsBackend):
+        return store.trial_mount()
     mount = store.mount(replica, {})
     if mount and store.own_volume(replica):
         return {"Type": "volume", "Target": STORE}
@@ -152,7 +189,12 @@ def _explain(
             f"image {image.reference} is not on node {node.name}",
             code="PRE-IMAGE",
             state=NOTHING,
-            hint=f"msrctl images save -o FILE here, and msrctl images load -i FILE on {node.name}.",
+            hint=f"msrctl images save FILE here, and msrctl images load FILE on {node.name}.",
+        )
+    explained = explain_mount_error(text)
+    if explained:
+        return PreflightFailed(
+            f"{explained.message} (node {node.name})", code=explained.code, state=NOTHING, hint=explained.hint
         )
     if store and ("bind source path does not exist" in text or "invalid mount config" in text):
         return PreflightFailed(
