@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from labs.cleaning import clean as clean_lab
-from labs.deployment import PASSWORD, Deployment, install
-from labs.system import eventually
 from support import look, run
 from support.certificates import Made, make
 from support.listen import CommandLines, Syslog
 from support.use import client, pull, push
+
+from labs.cleaning import clean as clean_lab
+from labs.deployment import PASSWORD, Deployment, install
+from labs.system import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -297,7 +297,7 @@ def test_a_store_that_cannot_be_written_leaves_nothing_but_what_was_there(clean:
     volume = f"dtr-registry-{REPLICA}"
     options = {"type": "tmpfs", "device": "tmpfs", "o": "ro"}
     clean.client.volumes.create(volume, driver_opts=options)
-    if not look.objects(clean)["swarm"] == "active":
+    if look.objects(clean)["swarm"] != "active":
         lab.swarm()
     found = run.document(clean, "install", "--replica-id", REPLICA, env=run.WITH_PASSWORD)
     assert found["exit_code"] == 8, found

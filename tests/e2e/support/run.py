@@ -46,6 +46,11 @@ def refused(host: Host, exit_code: int, code: str, *args: str, **more: Any) -> s
     return "\n".join(lines)
 
 
+def command(plan: Mapping[str, Any]) -> list[str]:
+    """The command line that runs msrctl through the runner; its arguments follow."""
+    return [sys.executable, str(RUNNER), json.dumps(dict(plan))]
+
+
 def trapped(
     host: Host,
     plan: Mapping[str, Any],
@@ -55,7 +60,7 @@ def trapped(
 ) -> subprocess.CompletedProcess[str]:
     """Runs msrctl through the runner (see there for the plan)."""
     return subprocess.run(
-        [sys.executable, str(RUNNER), json.dumps(dict(plan)), *args],
+        [*command(plan), *args],
         env=host.environment(env if env is not None else {}),
         text=True,
         capture_output=True,

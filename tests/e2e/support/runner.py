@@ -89,7 +89,7 @@ def break_registry() -> None:
     """The registry's configuration is not one."""
     from msrctl.registry import config
 
-    config.render = lambda cluster: "version: 0.1\nstorage: {}\n"
+    config.render = lambda _: "version: 0.1\nstorage: {}\n"
 
 
 def main_with_trap() -> None:
@@ -97,8 +97,8 @@ def main_with_trap() -> None:
     plan: Plan = json.loads(sys.argv[1])
     trap = Trap(plan)
     wrap(trap, "create", lambda kind, spec: f"{kind} {spec.get('Name', '')}")
-    wrap(trap, "update", lambda kind, ident, version, spec: f"{kind} {spec.get('Name', '')}")
-    wrap(trap, "remove", lambda kind, ident: f"{kind} {ident}")
+    wrap(trap, "update", lambda kind, _id, _version, spec: f"{kind} {spec.get('Name', '')}")
+    wrap(trap, "remove", lambda *found: " ".join(found))
     wrap(trap, "init_swarm", lambda *_: "swarm")
     wrap(trap, "leave_swarm", lambda *_: "swarm")
     if hook := plan.get("hook"):

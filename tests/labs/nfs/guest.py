@@ -46,6 +46,8 @@ class Guest:
 
     role = ""
     memory = "300M"
+    survey = "mount; dmesg | tail -n 50"
+    """Shell command that prints what there is to know after a failure."""
 
     def __init__(
         self, number: int, name: str, ip: str, directory: Path, *, image: GuestImage, switch: Switch

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
@@ -102,6 +105,15 @@ class NfsLab:
         if isinstance(guest, DockerNode):
             for archive in self.images:
                 guest.load(archive)
+
+    def keep_logs(self, directory: Path) -> None:
+        """Writes what every guest's console and engine have said, and what is mounted and exported."""
+        for guest in self.guests:
+            shutil.copy(guest.console, directory / f"{guest.name}-console")
+            with contextlib.suppress(RuntimeError, subprocess.TimeoutExpired):
+                (directory / f"{guest.name}-state").write_text(
+                    guest.ssh(guest.survey, check=False, timeout=20)
+                )
 
     def down(self) -> None:
         """Powers everything off and removes it."""

@@ -17,16 +17,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from labs.network import Switch
+    from labs.nfs.image import GuestImage
+
 API_PORT = 2375
 CLIENT_TIMEOUT = 120
 
 
 class DockerNode(Guest):
-    """One Docker Engine with the kernel's NFS client under it."""
+    """One Docker Engine with the kernel's NFS client under it.
+
+    Attributes:
+        images: ids of the images that were loaded, in order.
+    """
 
     role = "docker"
     memory = "1500M"
-    _client: docker.DockerClient | None = None
+    survey = f"docker ps --all --no-trunc; docker volume ls; tail -n 300 /var/log/dockerd.log; {Guest.survey}"
+
+    def __init__(
+        self, number: int, name: str, ip: str, directory: Path, *, image: GuestImage, switch: Switch
+    ) -> None:
+        super().__init__(number, name, ip, directory, image=image, switch=switch)
+        self.images: list[str] = []
+        self._client: docker.DockerClient | None = None
 
     @property
     def url(self) -> str:
@@ -63,6 +77,7 @@ class DockerNode(Guest):
             shared.unlink()
         reference = loaded.split(": ", 1)[1].strip().splitlines()[0]
         image: str = self.client.images.get(reference).id or ""
+        self.images.append(image)
         return image
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:

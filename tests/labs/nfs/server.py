@@ -13,6 +13,7 @@ class NfsServer(Guest):
 
     role = "nfs"
     memory = "300M"
+    survey = f"exportfs -v; rpcinfo -p; cat /proc/fs/nfsd/versions; {Guest.survey}"
 
     def ready(self) -> bool:
         """Whether it serves NFS and takes commands."""

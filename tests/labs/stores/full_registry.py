@@ -40,7 +40,7 @@ BUILD = """\
 set -e
 cd /build
 apt-get update --quiet=2
-apt-get source --download-only --quiet=2 docker-registry
+apt-get source --download-only --tar-only --quiet=2 docker-registry
 distribution=/usr/share/gocode/src/github.com/docker/distribution
 tar -xJf docker-registry_*.orig.tar.xz --strip-components=1 --wildcards "*/storage/driver/azure/azure.go"
 mv registry/storage/driver/azure "$distribution/registry/storage/driver/"

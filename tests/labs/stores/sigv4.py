@@ -39,7 +39,13 @@ class Signer:
     ca: Path | None = None
 
     def send(
-        self, method: str, url: str, query: Mapping[str, str] | None = None, body: bytes = b""
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        timeout: float = 30,
     ) -> requests.Response:
         """Sends one request and returns the answer, whatever its status.
 
@@ -48,6 +54,7 @@ class Signer:
             url: without a query.
             query: its query.
             body: its body.
+            timeout: seconds without an answer.
         """
         parts = urlsplit(url)
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -81,7 +88,7 @@ class Signer:
                 data=body,
                 headers=headers,
                 verify=str(self.ca) if self.ca else True,
-                timeout=30,
+                timeout=timeout,
             )
 
     def _key(self, date: str) -> bytes:
