@@ -1,7 +1,7 @@
 """Fixtures with the stores, each started when a test first asks for it and kept for the session.
 
-A test module asks for them by name; put this module into `pytest_plugins` of the top conftest to have them.
-the network of the session's one-host `lab`; for another lab use the context managers with its gateway.
+Take them in with ``pytest_plugins = ("labs.stores.fixtures",)``. The stores listen in the network of the
+session's one-host `lab`; for another lab use the context managers with its gateway.
 """
 
 from __future__ import annotations
