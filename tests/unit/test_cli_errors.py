@@ -186,6 +186,8 @@ def on_a_terminal(arguments: list[str], answers: list[tuple[str, bytes]]) -> tup
     """
     pid, terminal = pty.fork()
     if pid == 0:
+        # Started in the background of a shell, this run ignores SIGINT, and so would the program.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execve(sys.executable, [sys.executable, "-m", "msrctl", *arguments], dict(os.environ))
     shown, left, deadline = "", list(answers), time.monotonic() + 60
     try:
