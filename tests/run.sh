@@ -119,7 +119,10 @@ run_e2e() {
     "${UNSETTLED[@]/#/--ignore=tests/e2e/}"
 }
 
-run_nfs() { run_pytest e2e -k test_nfs --durations=15; }
+run_nfs() {
+  install_packages user-mode-linux e2fsprogs openssh-client
+  run_pytest e2e -k test_nfs --durations=15
+}
 
 run_unsettled() { run_pytest e2e -k "test_destroy or test_lock or test_status" --durations=15; }
 

@@ -28,6 +28,9 @@ VERSIONS = ("4.2", "4.1", "4.0", "3")
 PORT = 2049
 DEFAULT_OPTIONS = "rw,sync,actimeo=0"
 ASYNC_OPTIONS = "rw,async,actimeo=0"
+NO_LOCKS = "nolock"
+"""For version 3: locks would need rpcbind on every node (the mount is refused without), and the registry
+locks no files."""
 VOLUME_PREFIX = "dtr-nfs-registry-"
 
 # The names that Linux gives a version in mount options (fs/nfs/fs_context.c); "4" alone is 4.0.
@@ -90,7 +93,10 @@ class NfsBackend(MountedBackend):
 
     @property
     def _text(self) -> str:
-        return self.options or (ASYNC_OPTIONS if self.asynchronous else DEFAULT_OPTIONS)
+        if self.options:
+            return self.options
+        options = ASYNC_OPTIONS if self.asynchronous else DEFAULT_OPTIONS
+        return f"{options},{NO_LOCKS}" if self.version == "3" else options
 
     @property
     def _given(self) -> list[str]:
@@ -205,6 +211,8 @@ def option_warnings(options: str | None) -> Iterator[str]:
         yield "soft: when the server is away for long, pushes fail (input/output error) instead of waiting"
     if "ro" in given:
         yield "ro: nothing can be pushed"
+    if option_version(given) == "3" and NO_LOCKS not in given:
+        yield "NFS 3 without nolock: needs rpcbind and rpc.statd on every node; the registry locks no files"
     if _value(given, "sec") not in {"", "sys"}:
         yield f"sec={_value(given, 'sec')}: needs Kerberos set up on every node, and is not probed beforehand"
 

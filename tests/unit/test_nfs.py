@@ -128,8 +128,17 @@ def test_the_default_is_sync_with_an_explicit_version() -> None:
 
 
 def test_async_takes_the_place_of_sync() -> None:
-    options = NfsBackend(NAS, "/images", asynchronous=True, version="3").mount_options()
-    assert options == f"addr={NAS},nfsvers=3,rw,async,actimeo=0"
+    options = NfsBackend(NAS, "/images", asynchronous=True, version="4.0").mount_options()
+    assert options == f"addr={NAS},nfsvers=4.0,rw,async,actimeo=0"
+
+
+def test_version_3_is_mounted_without_locks_unless_options_are_given() -> None:
+    assert (
+        NfsBackend(NAS, "/images", version="3").mount_options().endswith("nfsvers=3,rw,sync,actimeo=0,nolock")
+    )
+    assert NfsBackend(NAS, "/images", "rw", version="3").mount_options().endswith("nfsvers=3,rw")
+    assert "nolock" in "".join(option_warnings("rw,nfsvers=3"))
+    assert list(option_warnings("rw,nfsvers=3,nolock")) == []
 
 
 @given(OPTIONS, st.sampled_from([None, *NAMED]), st.booleans())
@@ -241,7 +250,10 @@ def test_the_data_are_nobodys_to_remove_and_every_nodes_to_see() -> None:
     ("fields", "words"),
     [
         ({"version": "4.2"}, "nfs://nas.example.com/images (NFS 4.2, rw,sync,actimeo=0)"),
-        ({"asynchronous": True, "version": "3"}, "nfs://nas.example.com/images (NFS 3, rw,async,actimeo=0)"),
+        (
+            {"asynchronous": True, "version": "3"},
+            "nfs://nas.example.com/images (NFS 3, rw,async,actimeo=0,nolock)",
+        ),
         ({"options": "rw,addr=1.2.3.4,nfsvers=4.1,soft"}, "nfs://nas.example.com/images (NFS 4.1, rw,soft)"),
         ({"options": "v3"}, "nfs://nas.example.com/images (NFS 3)"),
     ],
@@ -334,6 +346,13 @@ def test_each_refusal_of_the_engine_has_its_own_words_and_remedy(name: str) -> N
     assert words in explained.message
     assert explained.hint
     assert PLACE not in explained.message
+
+
+def test_a_refused_mount_of_version_3_may_be_the_nodes_own_doing() -> None:
+    for version, named in (("3", True), ("4.2", False)):
+        explained = explain_mount_error(refusal("connection refused", version))
+        assert explained is not None
+        assert ("the node itself has no rpcbind" in explained.hint) is named
 
 
 @pytest.mark.parametrize("text", ["", "No such image: sha256:1", "bind source path does not exist: /srv"])

@@ -69,7 +69,11 @@ def explain_mount_error(text: str) -> MountExplanation | None:
     reason = text.strip().rsplit(": ", 1)[-1].lower()
     code, message = _reason(reason, copying=bool(COPYING.search(text)), version=_version(options))
     message = message.format(export=export, version=_version(options) or "NFS 3", options=_shown(options))
-    return _explanation(code, f"{host} {message}", host, export)
+    explained = _explanation(code, f"{host} {message}", host, export)
+    if code == report.REFUSED and _version(options) in {"", "NFS 3"} and "nolock" not in options:
+        # The kernel says the same when it is the node that has no rpcbind for its lock service.
+        return explained._replace(hint=f"{explained.hint} {hints.NODE_RPCBIND}")
+    return explained
 
 
 def _reason(reason: str, *, copying: bool, version: str) -> tuple[str, str]:

@@ -44,6 +44,7 @@ _REMEDIES = {
     report.MOUNT: "See the kernel's log on that node (dmesg) and the server's log.",
 }
 
+NODE_RPCBIND = "Or the node itself has no rpcbind, which NFS 3 needs for locks: add nolock to --nfs-options."
 PORTMAPPER_REFUSED = "NFS 3 needs the portmapper: start rpcbind on {host}, or serve NFS 4 there."
 
 
