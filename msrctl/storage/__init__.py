@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from msrctl.model.cluster import Storage
+from msrctl.storage.azure import AzureBackend
 from msrctl.storage.backend import Backend
 from msrctl.storage.bind import BindBackend
+from msrctl.storage.gcs import GcsBackend
 from msrctl.storage.nfs import NfsBackend, parse_url
+from msrctl.storage.object_store import ObjectBackend
+from msrctl.storage.s3 import S3Backend
+from msrctl.storage.swift import SwiftBackend
 from msrctl.storage.volume import VolumeBackend
+
+OBJECT_STORES: dict[str, type[ObjectBackend]] = {
+    "s3": S3Backend,
+    "azure": AzureBackend,
+    "swift": SwiftBackend,
+    "gcs": GcsBackend,
+}
 
 __all__ = ["Backend", "backend", "from_nfs_options", "from_volume_option"]
 
@@ -17,6 +29,8 @@ def backend(storage: Storage) -> Backend:
         return BindBackend(storage.parameters["path"])
     if storage.kind == "nfs":
         return NfsBackend.from_parameters(storage.parameters)
+    if storage.kind in OBJECT_STORES:
+        return OBJECT_STORES[storage.kind](storage)
     return VolumeBackend(storage.parameters.get("volume"))
 
 

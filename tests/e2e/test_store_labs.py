@@ -57,7 +57,7 @@ def stored(request: pytest.FixtureRequest, lab: Lab) -> Iterator[tuple[ObjectSto
         yield store, STORES[request.param]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def overlay(lab: Lab) -> Iterator[str]:
     """An attachable overlay network, as a replica's services have."""
     host = lab[1]
