@@ -108,7 +108,8 @@ class Execution:
                     self._served = self._served or (step.action, step.kind) in SERVING
                     self._act(step)
         except (MsrctlError, KeyboardInterrupt, OSError) as error:
-            self._go_back(error)
+            with signals_wait():
+                self._go_back(error)
 
     def _go_back(self, error: BaseException) -> None:
         begun = self._journal.begun()
@@ -120,9 +121,8 @@ class Execution:
             ) from error
         if begun:
             self._report.warn("Going back: what was begun is being undone.")
-        with signals_wait():
-            undo(self._engine, begun, self._report.warn)
-            self._journal.close()
+        undo(self._engine, begun, self._report.warn)
+        self._journal.close()
         if isinstance(error, Interrupted | KeyboardInterrupt):
             raise Interrupted(
                 "interrupted", state="What had been begun was undone; everything is as before."
@@ -164,12 +164,12 @@ class Execution:
                 raise AssertionError(step)
 
     def _undo_of(self, step: Step) -> list[JSON]:
+        if step.undo:
+            return list(step.undo)
         match step.action, step.kind:
             case "create", "service":
-                return [
-                    {"op": "remove", "kind": "services", "name": step.name},
-                    *_volumes_of(step, self._image),
-                ]
+                made = _volumes_of(step, self._image) if self._fresh else []
+                return [{"op": "remove", "kind": "services", "name": step.name}, *made]
             case "create", kind if kind in KINDS:
                 return [{"op": "remove", "kind": KINDS[kind], "name": step.name}]
             case "write", "document":

@@ -1,0 +1,361 @@
+"""The executor: undo before act, last in first out, and which error a failure becomes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from plan_support import CLUSTER, NGINX, REGISTRY, Recorder, an_engine, put, with_settings
+
+from msrctl.engine.journal import Journal, JournalHeader
+from msrctl.engine.observe import observe
+from msrctl.engine.protocol import ApiError
+from msrctl.engine.state import StateStore, document_name
+from msrctl.errors import Interrupted, Locked, MsrctlError, Partial, RolledBack, VerifyFailed
+from msrctl.model import names
+from msrctl.plan.desired import desired
+from msrctl.plan.planner import plan
+from msrctl.plan.step import Plan, Step
+from msrctl.secret import Secret
+from msrctl.workflows.execute import Execution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fakes.engine import FakeEngine
+    from msrctl.model.cluster import Cluster
+
+VOLUME = REGISTRY  # the default volume has the name of the service
+
+
+class Held:
+    """A lock that can be lost."""
+
+    lost = False
+
+    def check(self) -> None:
+        if self.lost:
+            raise Locked("the lock was lost", code="LOCK-LOST")
+
+
+class Run:
+    """One change from what the swarm holds to a document, ready to be carried out."""
+
+    def __init__(self, engine: FakeEngine, cluster: Cluster, *, fresh: bool = False) -> None:
+        self.engine, self.cluster, self.report, self.lock = engine, cluster, Recorder(), Held()
+        self.wanted = desired(cluster)
+        self.observed = observe(engine, cluster.id, self.wanted)
+        missing = {n: "a secret" for n in sorted(self.wanted.secrets) if n not in self.observed.secrets}
+        document = f"generation {cluster.generation}"
+        self.plan = plan("a change", self.wanted, self.observed, missing, document)
+        self.calls: list[tuple[str, str, str]] = []
+        self.probe: Callable[[str], str] = lambda _: "ok"
+        self.actions: dict[tuple[str, str], Callable[[Step], None]] = {}
+        self.fresh = fresh
+        self.journal = Journal.open(engine) or Journal.create(
+            engine, JournalHeader("reconfigure", "msrctl", "me@here", cluster.id)
+        )
+
+    def go(self, steps: Plan | None = None) -> None:
+        data = self.cluster.to_json()
+        store = StateStore(self.engine)
+        labels = names.labels(self.cluster.id, "0.1.0", component="secret")
+        Execution(
+            self.engine,
+            self.report,
+            self.journal,
+            self.observed,
+            secrets={n: (Secret("s3cret"), labels) for n in self.wanted.secrets},
+            write_document=lambda: store.write(data, self.cluster.generation, cluster=self.cluster.id).name,
+            document_name=document_name(data, self.cluster.generation),
+            probe=self.probe,
+            image=self.cluster.replicas[0].image,
+            max_wait=2.0,
+            lock=self.lock,  # type: ignore[arg-type]
+            actions=self.actions,
+            fresh=self.fresh,
+        ).run(steps or self.plan)
+
+    def fail_at(self, verb: str, kind: str, name: str, error: BaseException | None = None) -> None:
+        """Records all changes, and makes one of them fail once."""
+        pending: list[BaseException] = [error or ApiError(500, "the disk is full", f"{verb} {name}")]
+
+        def before(*call: str) -> None:
+            if call == (verb, kind, name) and pending:
+                raise pending.pop()
+            self.calls.append(call)  # type: ignore[arg-type]
+
+        self.engine.swarm.before = before
+
+
+def left(engine: FakeEngine) -> dict[str, list[str]]:
+    """Names of everything in the swarm."""
+    kinds: Any = ("networks", "configs", "secrets", "services", "volumes")
+    return {k: sorted(o.get("Name") or o["Spec"]["Name"] for o in engine.list(k)) for k in kinds}
+
+
+def no_answer(name: str) -> str:
+    """A probe that fails."""
+    raise VerifyFailed(f"{name} does not answer")
+
+
+def an_install() -> Run:
+    engine, cluster = an_engine()
+    return Run(engine, cluster, fresh=True)
+
+
+def a_change(**settings: Any) -> tuple[Run, dict[str, Any]]:
+    """A deployment that runs, and a change of its settings; also what the swarm holds before."""
+    engine, cluster = an_engine()
+    put(engine, cluster)
+    StateStore(engine).write(cluster.to_json(), 1, cluster=cluster.id)
+    before = left(engine)
+    wanted = with_settings(cluster, **(settings or {"log_level": "debug"}))
+    return Run(engine, wanted.next_generation()), before
+
+
+def test_all_steps_done_leave_nothing_to_do() -> None:
+    run = an_install()
+    run.go()
+    again = observe(run.engine, CLUSTER, run.wanted)
+    assert not plan("again", run.wanted, again, {}, "")
+    assert StateStore(run.engine).read() is not None
+
+
+def test_undo_is_recorded_before_a_step_acts() -> None:
+    run = an_install()
+    seen: dict[str, list[Any]] = {}
+
+    def before(verb: str, kind: str, name: str) -> None:
+        if verb == "create":
+            seen[name] = [r for entry in run.journal.begun() for r in entry.undo]
+
+    run.engine.swarm.before = before
+    run.go()
+    made = {*run.wanted.networks, *run.wanted.configs, *run.wanted.secrets, *run.wanted.services}
+    assert made < seen.keys()
+    for name, records in seen.items():
+        assert name in {r["name"] for r in records if r["op"] == "remove"}, name
+
+
+def test_failing_step_undoes_last_in_first_out_and_the_journal_is_closed() -> None:
+    run = an_install()
+    run.fail_at("create", "services", NGINX)
+    with pytest.raises(RolledBack, match="the disk is full") as error:
+        run.go()
+    assert error.value.state == "Everything that had been begun was undone; what ran before still runs."
+    assert not any(left(run.engine).values())
+    assert Journal.open(run.engine) is None
+    created = [n for verb, _, n in run.calls if verb == "create"]
+    assert created[0] == names.NETWORK
+    assert created[-1] == REGISTRY
+    kinds = [kind for verb, kind, _ in run.calls if verb == "remove"]
+    assert list(dict.fromkeys(kinds)) == ["services", "volumes", "configs", "secrets", "networks"]
+
+
+def test_failing_update_restores_what_ran_before() -> None:
+    run, before = a_change()
+    specs = {s["Spec"]["Name"]: s["Spec"] for s in run.engine.list("services")}
+
+    def probe(name: str) -> str:
+        raise VerifyFailed("it answers 500", code="PROBE", hint="look at the log", details=("log: x",))
+
+    run.probe = probe
+    with pytest.raises(RolledBack) as error:
+        run.go()
+    assert {s["Spec"]["Name"]: s["Spec"] for s in run.engine.list("services")} == specs
+    assert left(run.engine) == before
+    assert (error.value.code, error.value.hint, error.value.details) == (
+        "PROBE",
+        "look at the log",
+        ("log: x",),
+    )
+    assert run.report.warnings == ["Going back: what was begun is being undone."]
+
+
+def test_failed_check_before_anything_serves_keeps_its_own_error() -> None:
+    run, before = a_change()
+
+    def check(step: Step) -> None:
+        raise VerifyFailed("the store is not a copy", code="NOT-A-COPY")
+
+    run.actions = {("check", "store"): check}
+    with pytest.raises(VerifyFailed, match="not a copy"):
+        run.go(Plan("x", (*run.plan.steps[:1], Step("check", "store", "new"))))
+    assert left(run.engine) == before
+
+
+def test_failed_check_after_something_serves_is_a_rollback() -> None:
+    run, before = a_change()
+
+    def check(step: Step) -> None:
+        raise VerifyFailed("the store is not a copy", code="NOT-A-COPY")
+
+    run.actions = {("check", "store"): check}
+    with pytest.raises(RolledBack, match="not a copy"):
+        run.go(Plan("x", (*run.plan.steps, Step("check", "store", "new"))))
+    assert left(run.engine) == before
+
+
+def test_after_a_commit_record_nothing_is_undone_and_partial_says_to_resume() -> None:
+    run, _ = a_change()
+    commit = Step("switch", "gate", "open", undo=({"op": "commit", "name": "new store"},))
+    run.actions = {("switch", "gate"): lambda _: None}
+    run.journal.begin(0, commit.undo)
+    run.fail_at("update", "services", NGINX)
+    with pytest.raises(Partial, match="the disk is full") as error:
+        run.go()
+    assert "msrctl reconfigure --resume" in (error.value.hint or "")
+    assert Journal.open(run.engine) is not None
+    assert not [call for call in run.calls if call[0] == "remove"]
+    document = StateStore(run.engine).read()
+    assert document is not None
+    assert document.generation == 2
+
+
+def test_undo_of_a_step_that_only_a_workflow_knows_is_recorded_before_it_acts() -> None:
+    run, _ = a_change()
+    commit = ({"op": "commit", "name": "new store"},)
+
+    def switch(step: Step) -> None:
+        assert run.journal.begun()[0].undo == list(commit)
+        raise ApiError(500, "gone", "switch")
+
+    run.actions = {("switch", "gate"): switch}
+    with pytest.raises(Partial):
+        run.go(Plan("x", (Step("switch", "gate", "open", undo=commit),)))
+
+
+def test_reconfigure_that_makes_a_lost_service_anew_never_removes_its_volume() -> None:
+    engine, cluster = an_engine()
+    put(engine, cluster)
+    engine.remove("services", REGISTRY)  # drift: somebody removed it, the images are still there
+    run = Run(engine, with_settings(cluster, log_level="debug").next_generation())
+    run.fail_at("update", "services", NGINX)
+    with pytest.raises(RolledBack):
+        run.go()
+    assert {VOLUME, names.gate_volume(cluster.replicas[0].id)} <= set(left(engine)["volumes"])
+
+
+def test_install_removes_the_volumes_that_it_made() -> None:
+    run = an_install()
+    run.probe = no_answer
+    with pytest.raises(RolledBack):
+        run.go()
+    assert left(run.engine)["volumes"] == []
+
+
+def test_install_does_not_remove_a_volume_with_other_labels() -> None:
+    run = an_install()
+    run.engine.create("volumes", {"Name": VOLUME, "Labels": {"owner": "somebody"}})
+    run.probe = no_answer
+    with pytest.raises(RolledBack):
+        run.go()
+    assert left(run.engine)["volumes"] == [VOLUME]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_in_a_step_undoes_everything(number: signal.Signals) -> None:
+    run, before = a_change()
+    run.probe = lambda _: os.kill(os.getpid(), number) or "not reached"  # type: ignore[func-returns-value]
+    with pytest.raises(Interrupted, match="interrupted") as error:
+        run.go()
+    assert error.value.exit_code == 130
+    assert left(run.engine) == before
+    assert Journal.open(run.engine) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_during_the_undo_does_not_end_it(number: signal.Signals) -> None:
+    run, before = a_change()
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    failing = False
+
+    def hook(verb: str, kind: str, name: str) -> None:
+        if failing:
+            os.kill(os.getpid(), number)
+
+    def probe(name: str) -> str:
+        nonlocal failing
+        failing = True
+        raise VerifyFailed("no answer")
+
+    run.engine.swarm.before = hook
+    run.probe = probe
+    with pytest.raises(RolledBack):
+        run.go()
+    assert left(run.engine) == before
+    assert {n: signal.getsignal(n) for n in handlers} == handlers
+
+
+def test_signal_while_the_journal_is_read_for_the_undo_does_not_end_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, before = a_change()
+    original = run.journal.begun
+    reads = 0
+
+    def begun() -> Any:
+        nonlocal reads
+        reads += 1
+        if reads == 2:  # the first is for the numbering of a resumed run
+            os.kill(os.getpid(), signal.SIGINT)
+        return original()
+
+    monkeypatch.setattr(run.journal, "begun", begun)
+    run.fail_at("update", "services", NGINX)
+    with pytest.raises(RolledBack):
+        run.go()
+    assert left(run.engine) == before
+
+
+def test_incomplete_undo_keeps_the_journal_and_names_what_is_left() -> None:
+    run = an_install()
+
+    def before(verb: str, kind: str, name: str) -> None:
+        if verb == "create" and name == NGINX:
+            raise ApiError(500, "the disk is full", "create")
+        if verb == "remove" and kind == "networks":
+            raise ApiError(500, "raft is gone", "remove network")
+
+    run.engine.swarm.before = before
+    with pytest.raises(MsrctlError) as error:
+        run.go()
+    assert error.value.code == "UNDO-INCOMPLETE"
+    assert error.value.details[0].startswith(f"remove {names.NETWORK}: ")
+    assert Journal.open(run.engine) is not None
+    rest = left(run.engine)
+    assert (rest["services"], rest["secrets"], rest["volumes"]) == ([], [], [])
+    assert rest["networks"] == [names.NETWORK]
+
+
+def test_resumed_operation_goes_on_counting() -> None:
+    run, _ = a_change()
+    run.journal.begin(7, [{"op": "remove", "kind": "configs", "name": "an-older-thing"}])
+    run.fail_at("update", "services", NGINX)
+    numbers: list[int] = []
+    begin = run.journal.begin
+    run.journal.begin = lambda step, undo=(): (numbers.append(step), begin(step, undo))[1]  # type: ignore[method-assign]
+    with pytest.raises(RolledBack):
+        run.go()
+    assert numbers == list(range(8, 8 + len(numbers)))
+
+
+def test_run_that_lost_its_lock_stops_before_the_next_step() -> None:
+    run, before = a_change()
+    run.lock.lost = True
+    with pytest.raises(RolledBack) as error:
+        run.go()
+    assert error.value.code == "LOCK-LOST"
+    assert left(run.engine) == before
+
+
+def test_no_secret_stands_in_the_journal() -> None:
+    run = an_install()
+    texts: list[str] = []
+    run.engine.swarm.before = lambda *_: texts.append(str(run.engine.find("configs", names.JOURNAL)))
+    run.go()
+    assert texts
+    assert not [t for t in texts if "s3cret" in t or "czNjcmV0" in t]
