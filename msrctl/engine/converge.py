@@ -18,13 +18,14 @@ PATIENCE_SECONDS = 6.0
 """How long a task may wait for a place, for example for a port that its predecessor still holds."""
 
 
-def wait_running(engine: Engine, service: str, timeout: float) -> JSON:
+def wait_running(engine: Engine, service: str, timeout: float, *, going_back: bool = False) -> JSON:
     """The one task of a service that runs its present spec; all older tasks have ended.
 
     Arguments:
         engine: any manager.
         service: the service's name.
         timeout: seconds.
+        going_back: whether an earlier spec is what is wanted: then the engine's own rollback is welcome.
 
     Raises:
         MsrctlError: it does not come up; the message has the engine's reason and the details the log's end.
@@ -40,7 +41,7 @@ def wait_running(engine: Engine, service: str, timeout: float) -> JSON:
         running = [t for t in current if t["Status"]["State"] == "running"]
         old = [t for t in tasks if not _runs(t, found) and t["Status"]["State"] not in ENDED]
         update = (found.get("UpdateStatus") or {}).get("State", "")
-        if update.startswith("rollback") or update == "paused":
+        if update.endswith("paused") or (update.startswith("rollback") and not going_back):
             raise _failure(engine, service, tasks, "the engine rolled the update back")
         # The engine says "updating" for as long as it watches a new task; its being healthy is enough.
         if running and not old:

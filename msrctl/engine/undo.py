@@ -106,7 +106,7 @@ def remove(engine: Engine, kind: Kind, name: str) -> None:
 
 def restore_service(engine: Engine, name: str, spec: JSON) -> None:
     """Puts a service back to an earlier spec and waits until it runs it; creates it anew if it is gone."""
-    for _ in range(20):
+    for left in reversed(range(20)):
         found = engine.find("services", name)
         try:
             if found is None:
@@ -115,5 +115,7 @@ def restore_service(engine: Engine, name: str, spec: JSON) -> None:
                 engine.update("services", found["ID"], found["Version"]["Index"], spec)
             break
         except (OutOfSequence, Conflict):
+            if not left:
+                raise
             time.sleep(0.2)  # the engine itself is rolling it back at this moment
-    wait_running(engine, name, RESTORE_SECONDS)
+    wait_running(engine, name, RESTORE_SECONDS, going_back=True)
