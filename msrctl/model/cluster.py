@@ -150,9 +150,10 @@ class Cluster:
         Raises:
             WrongState: it is of a newer format, or damaged (all problems are listed).
         """
-        if data.get("format", 0) > FORMAT:
+        number = data.get("format") if isinstance(data, dict) else None
+        if isinstance(number, int) and number > FORMAT:
             raise WrongState(
-                f"the cluster document has format {data['format']}, this msrctl knows {FORMAT}",
+                f"the cluster document has format {number}, this msrctl knows {FORMAT}",
                 code="STATE-NEWER",
                 state="Nothing was changed.",
                 hint=f"Use the msrctl that changed this deployment ({data.get('version')}) or a newer one.",
