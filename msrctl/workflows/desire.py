@@ -88,6 +88,13 @@ def _settings(before: Settings, asked: SettingsRequest, why: list[str]) -> Setti
             state="Nothing was changed.",
             hint="Give it with --client-cert-auth-ca.",
         )
+    if after.log_protocol != "internal" and not after.log_host:
+        raise UsageFault(
+            f"logging by {after.log_protocol} needs a syslog server",
+            code="LOG-HOST",
+            state="Nothing was changed.",
+            hint="Give it with --log-protocol and --log-host, or use --log-protocol internal.",
+        )
     why += [name.replace("_", " ") for name in SHARED if getattr(after, name) != getattr(before, name)]
     return after
 
@@ -145,8 +152,10 @@ def _tls(
 
 def _refuse_storage(before: Cluster, asked: SettingsRequest) -> None:
     """Until the storage can be switched without losing a tag, it cannot be switched."""
-    volume = asked.storage_volume
-    if (volume is None or from_volume_option(volume) == before.storage) and not asked.nfs_storage_url:
+    volume, nfs = asked.storage_volume, asked.nfs_storage_url
+    same = volume is None or from_volume_option(volume) == before.storage
+    leaves_nfs = nfs == "" and before.storage.kind == "nfs"
+    if same and not nfs and not leaves_nfs and not asked.storage_config:
         return
     raise WrongState(
         "this version of msrctl cannot change where the images are stored",
