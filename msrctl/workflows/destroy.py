@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msrctl.engine.journal import Journal
 from msrctl.engine.observe import clusters, observe
 from msrctl.engine.oneshot import sweep_oneshots
 from msrctl.engine.undo import remove
@@ -55,9 +54,7 @@ def destroy(request: DestroyRequest, report: Reporter) -> DestroyResult:
         sweep_oneshots(engine, older_than=0)
         for step in steps:
             _carry_out(engine, cluster, step)
-        journal = Journal.open(engine)
-        if journal:
-            journal.close()
+        remove(engine, "configs", names.JOURNAL)  # by name: one that cannot be read goes too
     left = _leave_swarm(engine, cluster)
     removed = tuple(f"{s.kind} {s.name}" for s in steps)
     return DestroyResult(steps, removed=(*removed, *left), kept_volumes=kept)
@@ -76,7 +73,7 @@ def _cluster(engine: DockerEngine, report: Reporter) -> Cluster | None:
 
 
 def _plan(engine: DockerEngine, cluster: Cluster | None, request: DestroyRequest) -> Plan:
-    """Services first, the document last, and volumes only if told so."""
+    """Services first, then what they used and the journal, the document last; volumes only if told so."""
     if swarm_state(engine) == "inactive":
         return Plan("destroy")
     steps: list[Step] = []
@@ -88,7 +85,7 @@ def _plan(engine: DockerEngine, cluster: Cluster | None, request: DestroyRequest
             ("volume", (*_gates(cluster), *(_volumes(engine, cluster) if request.remove_data else ()))),
             ("secret", sorted(found.secrets)),
             ("network", sorted(found.networks)),
-            ("config", [name for name in configs if name not in {names.LOCK, names.JOURNAL}]),
+            ("config", [name for name in configs if name != names.LOCK]),
         ):
             steps += [Step("remove", kind, name, cause="msrctl made it") for name in listed]
     what = (
