@@ -21,7 +21,9 @@ def interrupted(engine: DockerEngine) -> tuple[Journal, str] | None:
     if journal is None:
         return None
     begun = journal.begun()
-    return journal, describe_interrupted(journal, begun[0].step if begun else 0)
+    # A resumed run counts on, beyond the steps that the header names.
+    step = min(begun[0].step, len(journal.header.steps)) if begun else 0
+    return journal, describe_interrupted(journal, step)
 
 
 def undo_interrupted_install(engine: DockerEngine, common: CommonRequest, report: Reporter) -> bool:
