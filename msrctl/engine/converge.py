@@ -14,6 +14,7 @@ POLL_SECONDS = 0.15
 FAILURES = 2
 """A task that failed this often for one spec is not going to work: swarm would try for ever."""
 ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
+REPLACING = ("ContainerSpec", "Resources", "RestartPolicy", "LogDriver", "ForceUpdate")
 PATIENCE_SECONDS = 6.0
 """How long a task may wait for a place, for example for a port that its predecessor still holds."""
 
@@ -73,11 +74,32 @@ def wait_gone(engine: Engine, services: list[str], timeout: float) -> None:
 
 
 def _runs(task: JSON, service: JSON) -> bool:
-    """Whether a task was made from the service's present spec (labels and ids of networks aside)."""
-    wanted = service["Spec"]["TaskTemplate"]
-    have = task["Spec"]
-    same = have.get("ContainerSpec") == wanted.get("ContainerSpec")
-    return bool(same and have.get("ForceUpdate", 0) == wanted.get("ForceUpdate", 0))
+    """Whether a task was made from the service's present spec.
+
+    Swarm replaces a task whenever any of this differs (swarmkit, manager/orchestrator/task.go, IsTaskDirty),
+    and lets it run on when only labels of the service, its placement or its way of updating have changed.
+    """
+    wanted, have = service["Spec"]["TaskTemplate"], task["Spec"]
+    same = all((have.get(key) or None) == (wanted.get(key) or None) for key in REPLACING)
+    return same and _ports_are(task, service)
+
+
+def _ports_are(task: JSON, service: JSON) -> bool:
+    """Whether a running task has the host ports that the service publishes; its spec does not name them."""
+    if task["Status"]["State"] != "running":
+        return True
+    published = {_port(p) for p in _host_ports((service["Spec"].get("EndpointSpec") or {}).get("Ports"))}
+    # Engines with IPv6 list each port twice.
+    bound = {_port(p) for p in _host_ports((task["Status"].get("PortStatus") or {}).get("Ports"))}
+    return published == bound
+
+
+def _host_ports(ports: list[JSON] | None) -> list[JSON]:
+    return [p for p in ports or [] if p.get("PublishMode") == "host"]
+
+
+def _port(port: JSON) -> tuple[str, int, int]:
+    return port.get("Protocol", "tcp"), port["TargetPort"], port.get("PublishedPort", 0)
 
 
 def _failure(engine: Engine, service: str, tasks: list[JSON], why: str) -> MsrctlError:

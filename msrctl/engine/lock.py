@@ -158,9 +158,14 @@ class Lock:
     def check(self) -> None:
         """Raises if the lock is no longer ours; call it before each step.
 
+        It asks the swarm: a process that was stopped for a while goes on before its heartbeat notices.
+
         Raises:
             Locked: code LOCK-LOST.
         """
+        if not self._lost:
+            found = self._engine.find("configs", names.LOCK)
+            self._lost = _lost_to(found, self._ident, self._engine)
         if self._lost:
             raise Locked(
                 f"the lock was lost: {self._lost}",
@@ -224,16 +229,21 @@ class Lock:
 def _heartbeat(engine: Engine, ident: str) -> str:
     """One sign of life; returns why the lock is lost, or nothing."""
     found = engine.find("configs", names.LOCK)
-    if found is None:
-        return "somebody released it"
-    if found["ID"] != ident:
-        return _status_of(found, engine).sentence()
+    if found is None or found["ID"] != ident:
+        return _lost_to(found, ident, engine)
     labels = dict(found["Spec"].get("Labels") or {})
     labels[LABEL_HEARTBEAT] = str(int(labels.get(LABEL_HEARTBEAT, "0")) + 1)
     # OutOfSequence or NotFound: it was just taken away; the next round finds out by whom.
     with contextlib.suppress(OutOfSequence, NotFound):
         engine.update("configs", ident, found["Version"]["Index"], {"Name": names.LOCK, "Labels": labels})
     return ""
+
+
+def _lost_to(found: JSON | None, ident: str, engine: Engine) -> str:
+    """Why the lock is lost, given the config that is there; nothing if it is still this one."""
+    if found is None:
+        return "somebody released it"
+    return "" if found["ID"] == ident else _status_of(found, engine).sentence()
 
 
 def _status_of(found: JSON, engine: Engine) -> LockStatus:

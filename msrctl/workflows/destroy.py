@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msrctl.engine import lock as locking
 from msrctl.engine.observe import clusters, observe
 from msrctl.engine.oneshot import sweep_oneshots
 from msrctl.engine.undo import remove
@@ -40,6 +41,7 @@ def destroy(request: DestroyRequest, report: Reporter) -> DestroyResult:
         require_replica(cluster, request.replica_id)
     steps = _plan(engine, cluster, request)
     if not steps:
+        _release_dead_lock(engine)
         raise WrongState(
             f"nothing of msrctl is in the swarm of the engine at {engine.endpoint}",
             code="NOT-INSTALLED",
@@ -58,6 +60,13 @@ def destroy(request: DestroyRequest, report: Reporter) -> DestroyResult:
     left = _leave_swarm(engine, cluster)
     removed = tuple(f"{s.kind} {s.name}" for s in steps)
     return DestroyResult(steps, removed=(*removed, *left), kept_volumes=kept)
+
+
+def _release_dead_lock(engine: DockerEngine) -> None:
+    """Takes the last trace of a destroy that was killed when everything else was gone."""
+    held = None if swarm_state(engine) == "inactive" else locking.status(engine)
+    if held and held.dead:
+        locking.release(engine)
 
 
 def _cluster(engine: DockerEngine, report: Reporter) -> Cluster | None:

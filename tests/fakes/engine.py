@@ -121,7 +121,8 @@ class FakeEngine:
                 found["Spec"] = {**before, "Labels": dict(spec.get("Labels") or {})}
             found["Version"] = {"Index": self.swarm.index()}
             found["UpdatedAt"] = self.swarm.now()
-            if kind == "services" and found["Spec"]["TaskTemplate"] != before["TaskTemplate"]:
+            replacing = ("TaskTemplate", "EndpointSpec")
+            if kind == "services" and any(found["Spec"].get(k) != before.get(k) for k in replacing):
                 found["UpdateStatus"] = {"State": "completed"}
                 self.swarm.start(found)
 

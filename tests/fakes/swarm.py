@@ -179,6 +179,9 @@ class FakeSwarm:
             status["Err"] = error
         if state in {"running", "complete", "failed"}:
             status["ContainerStatus"] = {"ContainerID": f"{self.index():064x}", "ExitCode": code}
+        ports = (service["Spec"].get("EndpointSpec") or {}).get("Ports")
+        if state == "running" and ports:
+            status["PortStatus"] = {"Ports": copy.deepcopy(ports)}
         task = {
             "ID": self.new_id("task"),
             "Version": {"Index": self.index()},

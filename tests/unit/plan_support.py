@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fakes.engine import FakeEngine
-from fakes.swarm import IMAGE_ID, FakeSwarm
+from fakes.swarm import IMAGE_ID
 from msrctl.model import names
 from msrctl.model.cluster import Accounts, Cluster, Replica, Tls
 from msrctl.plan.desired import Desired, desired
@@ -52,21 +52,9 @@ def with_settings(cluster: Cluster, **changes: Any) -> Cluster:
     return replace(cluster, settings=replace(cluster.settings, **changes))
 
 
-class SwarmWithPorts(FakeSwarm):
-    """Running tasks tell which host ports they have, as the engine's do (Task.Status.PortStatus)."""
-
-    def _task(
-        self, service: dict[str, Any], node: str | None, state: str, error: str = "", code: int = 0
-    ) -> None:
-        super()._task(service, node, state, error, code)
-        ports = (service["Spec"].get("EndpointSpec") or {}).get("Ports")
-        if state == "running" and ports:
-            self.tasks[-1]["Status"]["PortStatus"] = {"Ports": ports}
-
-
 def an_engine() -> tuple[FakeEngine, Cluster]:
     """An empty swarm, and a document for its one node."""
-    engine = FakeEngine(SwarmWithPorts())
+    engine = FakeEngine()
     return engine, a_cluster(engine.nodes()[0]["ID"])
 
 

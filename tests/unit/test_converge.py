@@ -1,0 +1,36 @@
+"""A service runs what its spec says only when its task does: ports, log driver and resources too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from plan_support import an_engine, put
+
+from msrctl.engine.converge import wait_running
+from msrctl.errors import MsrctlError
+
+
+@pytest.mark.parametrize(
+    ("change", "replaced"),
+    [
+        (lambda spec: spec["EndpointSpec"]["Ports"][0].update(PublishedPort=8080), True),
+        (lambda spec: spec["TaskTemplate"].update(LogDriver={"Name": "syslog"}), True),
+        (lambda spec: spec["TaskTemplate"]["ContainerSpec"].update(Env=["A=b"]), True),
+        (lambda spec: spec["TaskTemplate"].update(Resources={"Limits": {"MemoryBytes": 1 << 29}}), True),
+        (lambda spec: spec["Labels"].update(a="b"), False),
+        (lambda spec: spec["UpdateConfig"].update(Monitor=1_000_000_000), False),
+    ],
+)
+def test_a_task_of_the_spec_before_is_not_taken_for_the_new_one(change: Any, replaced: bool) -> None:
+    engine, cluster = an_engine()
+    put(engine, cluster)
+    name = f"dtr-nginx-{cluster.replicas[0].id}"
+    wait_running(engine, name, 1)
+    # The moment after an update was accepted and before the swarm does anything.
+    change(engine.swarm.objects["services"][engine.find("services", name)["ID"]]["Spec"])  # type: ignore[index]
+    if not replaced:
+        assert wait_running(engine, name, 1)
+        return
+    with pytest.raises(MsrctlError, match="does not run after"):
+        wait_running(engine, name, 0.3)
