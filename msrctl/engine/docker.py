@@ -12,6 +12,7 @@ from msrctl.engine import faults
 from msrctl.engine.logstream import lines_of
 from msrctl.engine.protocol import JSON, MINIMUM_API, ApiError, Kind, NotFound
 from msrctl.errors import MsrctlError, WrongState
+from msrctl.model import names
 
 if TYPE_CHECKING:
     import builtins
@@ -89,8 +90,15 @@ class DockerEngine:
         return cast("JSON", self._get("/version", doing="ask the engine for its version"))
 
     def init_swarm(self, advertise_addr: str | None = None) -> str:
-        """Makes the engine a single-node swarm; returns the node id."""
-        body = {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": advertise_addr or ""}
+        """Makes the engine a single-node swarm, labelled as msrctl's; returns the node id.
+
+        What else the spec has is left to the engine (moby, daemon/cluster/swarm.go, initClusterSpec: merged).
+        """
+        body = {
+            "ListenAddr": "0.0.0.0:2377",
+            "AdvertiseAddr": advertise_addr or "",
+            "Spec": {"Labels": {names.LABEL_COMPONENT: "swarm"}},
+        }
         answer = self._call("POST", "/swarm/init", body=body, doing="initialise a swarm")
         return str(answer.json())
 

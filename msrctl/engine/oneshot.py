@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from msrctl.engine import clock
+from msrctl.engine.process import Process, is_provably_dead, this_process
 from msrctl.engine.protocol import JSON, ApiError, Engine, NotFound
 from msrctl.errors import MsrctlError, Unreachable
 from msrctl.model import names
@@ -118,21 +119,34 @@ def sweep_oneshots(engine: Engine, *, older_than: float = 900.0) -> list[str]:
 
     Arguments:
         engine: any manager.
-        older_than: seconds; younger ones may belong to a msrctl that is at work (status takes no lock).
+        older_than: seconds; younger ones may belong to a msrctl that is at work (status takes no lock),
+            unless it is proven dead.
     """
-    now = clock.now(engine)
+    now, here = clock.now(engine), this_process()
     swept = []
     for found in engine.list("services", {names.LABEL_COMPONENT: COMPONENT}):
         age = (now - clock.moment(found["CreatedAt"])).total_seconds()
-        if age >= older_than and engine.remove("services", found["ID"]):
+        if (age >= older_than or _is_orphan(found, here)) and engine.remove("services", found["ID"]):
             swept.append(str(found["Spec"]["Name"]))
     return swept
+
+
+def _is_orphan(service: JSON, here: Process) -> bool:
+    """Whether the msrctl that made a one-shot ran on this host and runs no more."""
+    try:
+        owner = Process.from_json(json.loads(service["Spec"]["Labels"][names.LABEL_OWNER]))
+    except (KeyError, ValueError):
+        return False
+    return owner is not None and is_provably_dead(owner, here)
 
 
 def _service(container: JSON, node_id: str, networks: Sequence[str]) -> JSON:
     return {
         "Name": f"msrctl-run-{secrets.token_hex(6)}",
-        "Labels": container["Labels"],
+        "Labels": {
+            **container["Labels"],
+            names.LABEL_OWNER: json.dumps(this_process().to_json(), separators=(",", ":")),
+        },
         "Mode": {"Replicated": {"Replicas": 1}},
         "EndpointSpec": {"Mode": "dnsrr"},
         "TaskTemplate": {

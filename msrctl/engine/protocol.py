@@ -70,7 +70,7 @@ class Engine(Protocol):
         """`GET /version`."""
 
     def init_swarm(self, advertise_addr: str | None = None) -> str:
-        """Makes the engine a single-node swarm; returns the node id."""
+        """Makes the engine a single-node swarm with the label component=swarm; returns the node id."""
 
     def leave_swarm(self) -> None:
         """Takes the engine out of its swarm, by force. Only to undo `init_swarm`."""

@@ -22,6 +22,7 @@ LABEL_COMPONENT = "io.msrctl.component"
 LABEL_VERSION = "io.msrctl.version"
 LABEL_HASH = "io.msrctl.config-hash"
 LABEL_GENERATION = "io.msrctl.generation"
+LABEL_OWNER = "io.msrctl.owner"
 LABEL_DTR_REPLICA = "com.docker.dtr.replica"
 LABEL_DTR_VERSION = "com.docker.dtr.version"
 

@@ -19,7 +19,7 @@ from msrctl.plan.step import Plan, Step
 from msrctl.storage import backend
 from msrctl.workflows.execute import KINDS
 from msrctl.workflows.session import lock, open_engine, read_deployment, require_replica
-from msrctl.workflows.swarm import swarm_state
+from msrctl.workflows.swarm import leave_unused, swarm_state
 
 if TYPE_CHECKING:
     from msrctl.engine.docker import DockerEngine
@@ -41,7 +41,7 @@ def destroy(request: DestroyRequest, report: Reporter) -> DestroyResult:
         require_replica(cluster, request.replica_id)
     steps = _plan(engine, cluster, request)
     if not steps:
-        _release_dead_lock(engine)
+        _finish(engine)
         raise WrongState(
             f"nothing of msrctl is in the swarm of the engine at {engine.endpoint}",
             code="NOT-INSTALLED",
@@ -57,16 +57,19 @@ def destroy(request: DestroyRequest, report: Reporter) -> DestroyResult:
         for step in steps:
             _carry_out(engine, cluster, step)
         remove(engine, "configs", names.JOURNAL)  # by name: one that cannot be read goes too
-    left = _leave_swarm(engine, cluster)
+    left = ("swarm (install had made it)",) if leave_unused(engine) else ()
     removed = tuple(f"{s.kind} {s.name}" for s in steps)
     return DestroyResult(steps, removed=(*removed, *left), kept_volumes=kept)
 
 
-def _release_dead_lock(engine: DockerEngine) -> None:
-    """Takes the last trace of a destroy that was killed when everything else was gone."""
-    held = None if swarm_state(engine) == "inactive" else locking.status(engine)
+def _finish(engine: DockerEngine) -> None:
+    """Takes the last traces of a destroy that was killed when everything else was gone."""
+    if swarm_state(engine) == "inactive":
+        return
+    held = locking.status(engine)
     if held and held.dead:
         locking.release(engine)
+        leave_unused(engine)
 
 
 def _cluster(engine: DockerEngine, report: Reporter) -> Cluster | None:
@@ -150,15 +153,3 @@ def _confirm(request: DestroyRequest, report: Reporter, kept: tuple[str, ...]) -
             state="Nothing was changed.",
             hint="Add --yes" + ("." if request.remove_data else ", or name the replica with --replica-id."),
         )
-
-
-def _leave_swarm(engine: DockerEngine, cluster: Cluster | None) -> tuple[str, ...]:
-    """Takes the engine out of a swarm that install made, if nothing else lives there."""
-    if cluster is None or not cluster.swarm_initialised:
-        return ()
-    others = [*engine.list("services"), *engine.list("configs"), *engine.list("secrets")]
-    networks = [n for n in engine.list("networks") if n.get("Scope") == "swarm" and n["Name"] != "ingress"]
-    if others or networks or len(engine.nodes()) > 1:
-        return ()
-    engine.leave_swarm()
-    return ("swarm (install had made it)",)

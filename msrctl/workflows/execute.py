@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from msrctl.engine.converge import wait_running
 from msrctl.engine.undo import committed, undo
-from msrctl.errors import Interrupted, MsrctlError, Partial, PreflightFailed, RolledBack, VerifyFailed
+from msrctl.errors import Interrupted, Locked, MsrctlError, Partial, PreflightFailed, RolledBack, VerifyFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -97,6 +97,7 @@ class Execution:
             RolledBack: a step failed; everything is as before.
             Partial: a step failed after the point from which only forward loses nothing.
             Interrupted: a signal came; everything is as before.
+            Locked: somebody took the lock away; the journal tells the next run what there is to undo.
         """
         try:
             with signals_raise():
@@ -107,9 +108,20 @@ class Execution:
                     self._journal.begin(number, self._undo_of(step))
                     self._served = self._served or (step.action, step.kind) in SERVING
                     self._act(step)
+        except Locked as error:
+            self._stop(error)
         except (MsrctlError, KeyboardInterrupt, OSError) as error:
             with signals_wait():
                 self._go_back(error)
+
+    def _stop(self, error: Locked) -> None:
+        """Ends without undoing anything: whoever has the lock now may be at work on the same objects."""
+        if not self._journal.begun():
+            self._journal.close()
+            state = "Nothing was changed."
+        else:
+            state = "This run stopped between two steps and undid nothing; its journal is kept."
+        raise Locked(error.message, code=error.code, state=state, hint=error.hint) from error
 
     def _go_back(self, error: BaseException) -> None:
         begun = self._journal.begun()

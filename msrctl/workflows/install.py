@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from msrctl import __version__
 from msrctl.engine.observe import clusters, observe
 from msrctl.engine.oneshot import sweep_oneshots
-from msrctl.errors import WrongState
+from msrctl.errors import MsrctlError, WrongState
 from msrctl.model import names
 from msrctl.model.cluster import Cluster, Replica, Settings, Storage
 from msrctl.model.results import InstallResult
@@ -21,8 +22,16 @@ from msrctl.storage.nfs import NfsBackend
 from msrctl.workflows import certificates, preflight, probe, recover
 from msrctl.workflows import material as making
 from msrctl.workflows.apply import Change, apply
+from msrctl.workflows.execute import signals_raise, signals_wait
 from msrctl.workflows.session import lock, open_engine, read_deployment
-from msrctl.workflows.swarm import Node, choose_node, init_swarm, swarm_state
+from msrctl.workflows.swarm import (
+    Node,
+    choose_node,
+    init_swarm,
+    leave_unused,
+    made_by_msrctl,
+    swarm_state,
+)
 
 if TYPE_CHECKING:
     from msrctl.engine.docker import DockerEngine
@@ -30,7 +39,10 @@ if TYPE_CHECKING:
     from msrctl.secret import Secret
     from msrctl.workflows.reporter import Reporter
 
+LEAVES = "The engine leaves the single-node swarm again: msrctl had made it, and nothing lives there."
 
+
+@signals_raise()
 def install(request: InstallRequest, report: Reporter) -> InstallResult:
     """Installs a new deployment of one replica.
 
@@ -43,8 +55,13 @@ def install(request: InstallRequest, report: Reporter) -> InstallResult:
     engine = open_engine(request.common)
     inactive = swarm_state(engine) == "inactive"
     if not inactive:
-        recover.undo_interrupted_install(engine, request.common, report)
+        _clear_interrupted(engine, request, report)
     if request.undo:
+        if not inactive:
+            with lock(engine, request.common, report):
+                sweep_oneshots(engine)
+        if leave_unused(engine):
+            report.info(LEAVES)
         return InstallResult(Plan("nothing is left of the interrupted install"), dry_run=True)
     _refuse_if_installed(engine)
     image = preflight.find_image(
@@ -56,10 +73,26 @@ def install(request: InstallRequest, report: Reporter) -> InstallResult:
     try:
         return _install(engine, request, report, image, made_swarm=inactive)
     except BaseException:
-        if inactive and not request.dry_run:
-            report.info("The engine leaves the single-node swarm again.")
-            engine.leave_swarm()
+        # Also one that was made by a run that was killed, of which nothing else is left.
+        with signals_wait(), contextlib.suppress(MsrctlError):
+            if not request.dry_run and leave_unused(engine):
+                report.info(LEAVES)
         raise
+
+
+def _clear_interrupted(engine: DockerEngine, request: InstallRequest, report: Reporter) -> None:
+    """Takes away what an install that was killed has left; a dry run only tells that there is something."""
+    if not request.dry_run:
+        recover.undo_interrupted_install(engine, request.common, report)
+        return
+    found = recover.interrupted(engine)
+    if found and found[0].header.operation == "install":
+        raise WrongState(
+            found[1],
+            code="INTERRUPTED",
+            state="Nothing was changed.",
+            hint="An install without --dry-run takes away what is left of it first; --undo does only that.",
+        )
 
 
 def _install(
@@ -76,7 +109,7 @@ def _install(
         node = choose_node(engine, request.node)
     storage = _storage(engine, request, report, image, node, asking=not (made_swarm and request.dry_run))
     cluster, material, generated, warnings = _document(
-        request, image, node, storage=storage, made_swarm=made_swarm
+        request, image, node, storage=storage, swarm_is_ours=made_swarm or made_by_msrctl(engine)
     )
     wanted = desired(cluster)
     observed = observe(engine, cluster.id, wanted) if not made_swarm or not request.dry_run else Observed()
@@ -158,7 +191,7 @@ def _document(
     node: Node,
     *,
     storage: Storage,
-    made_swarm: bool,
+    swarm_is_ours: bool,
 ) -> tuple[Cluster, making.Material, Secret | None, tuple[str, ...]]:
     """The first cluster document, the secrets that go with it, and a password if one was generated."""
     asked = request.settings
@@ -205,7 +238,7 @@ def _document(
         replicas=(replica,),
         settings=settings,
         storage=storage,
-        swarm_initialised=made_swarm,
+        swarm_initialised=swarm_is_ours,
     )
     return cluster, material, generated, warnings
 

@@ -81,6 +81,14 @@ def upload(cluster: Cluster, replica: Replica, node: Node, auth: tuple[str, Secr
     return f"{cluster.url(replica)} answers, an upload opens"
 
 
+def lets_in(cluster: Cluster, replica: Replica, node: Node, auth: tuple[str, Secret]) -> bool:
+    """Whether a replica lets a user in; False also if it cannot be asked."""
+    try:
+        return client(cluster, replica, node.address, auth).ping() == 200
+    except MsrctlError:
+        return False
+
+
 def prober(engine: Engine, cluster: Cluster, auth: tuple[str, Secret] | None = None) -> Callable[[str], str]:
     """The check of a service after it was made or changed, for an execution.
 

@@ -5,6 +5,7 @@ It also repairs drift: what somebody changed or removed behind msrctl's back is 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from msrctl import __version__
@@ -18,6 +19,7 @@ from msrctl.plan.step import Plan
 from msrctl.workflows import desire, preflight, probe, recover
 from msrctl.workflows import material as making
 from msrctl.workflows.apply import Change, apply
+from msrctl.workflows.execute import signals_raise
 from msrctl.workflows.session import lock, open_engine, require_deployment
 from msrctl.workflows.swarm import nodes
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from msrctl.workflows.session import Deployment
 
 
+@signals_raise()
 def reconfigure(request: ReconfigureRequest, report: Reporter) -> ReconfigureResult:
     """Changes what was asked for, finishes or undoes an interrupted change, or repairs drift.
 
@@ -78,6 +81,7 @@ def _change(
 ) -> tuple[Change, tuple[str, ...]]:
     """The change from the document in force to the one that is asked for, as a plan."""
     before = deployment.cluster
+    request = _without_known_password(engine, before, request)
     material = making.Material(before.id, __version__)
     after, why, warnings = desire.next_document(engine, before, request, material)
     wanted = desired(after)
@@ -94,6 +98,24 @@ def _change(
         before=deployment.stored.name,
     )
     return change, warnings
+
+
+def _without_known_password(
+    engine: DockerEngine, before: Cluster, request: ReconfigureRequest
+) -> ReconfigureRequest:
+    """The request without a password that is in force already: the environment of a pipeline always has one.
+
+    A swarm secret cannot be read back, so the registry is asked whether it lets this user in.
+    """
+    name = request.admin_username or before.accounts.admin
+    if request.admin_password is None or name != before.accounts.admin:
+        return request
+    known = nodes(engine)
+    auth = (name, request.admin_password)
+    for replica in before.replicas:
+        if replica.node_id in known and probe.lets_in(before, replica, known[replica.node_id], auth):
+            return replace(request, admin_password=None)
+    return request
 
 
 def _resumed(engine: DockerEngine, deployment: Deployment) -> tuple[Change, tuple[str, ...]]:

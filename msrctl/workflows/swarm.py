@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msrctl.engine.protocol import ApiError
 from msrctl.errors import PreflightFailed, WrongState
+from msrctl.model import names
 
 if TYPE_CHECKING:
     from msrctl.engine.protocol import JSON, Engine
@@ -85,6 +86,27 @@ def init_swarm(engine: Engine, advertise_addr: str | None) -> str:
             # A machine with no network at all: a single-node swarm is content with the loopback.
             return engine.init_swarm("127.0.0.1")
         raise
+
+
+def made_by_msrctl(engine: Engine) -> bool:
+    """Whether the swarm of a manager was made by `init_swarm`: its label tells, whatever became of msrctl."""
+    cluster = engine.info().get("Swarm", {}).get("Cluster") or {}
+    labels = (cluster.get("Spec") or {}).get("Labels") or {}
+    return bool(labels.get(names.LABEL_COMPONENT) == "swarm")
+
+
+def leave_unused(engine: Engine) -> bool:
+    """Takes the engine out of a swarm that msrctl made, if nothing lives there and no node has joined."""
+    if swarm_state(engine) == "inactive" or not made_by_msrctl(engine):
+        return False
+    locked = engine.find("configs", names.LOCK)
+    others = [*engine.list("services"), *engine.list("configs"), *engine.list("secrets")]
+    others = [o for o in others if not (locked and o["ID"] == locked["ID"])]
+    networks = [n for n in engine.list("networks") if n.get("Scope") == "swarm" and n["Name"] != "ingress"]
+    if others or networks or len(engine.nodes()) > 1:
+        return False
+    engine.leave_swarm()
+    return True
 
 
 def nodes(engine: Engine) -> dict[str, Node]:

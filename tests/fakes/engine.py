@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fakes.swarm import FakeSwarm
 from msrctl.engine.protocol import ApiError, Conflict, Kind, NotFound, OutOfSequence
 from msrctl.errors import WrongState
+from msrctl.model import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,6 +53,7 @@ class FakeEngine:
                 "NodeAddr": self.swarm.nodes[0]["Status"]["Addr"],
                 "LocalNodeState": state,
                 "ControlAvailable": self.swarm.active,
+                **({"Cluster": {"Spec": {"Labels": self.swarm.labels}}} if self.swarm.active else {}),
             },
         }
 
@@ -62,6 +64,7 @@ class FakeEngine:
         if self.swarm.active:
             raise ApiError(503, "This node is already part of a swarm.", "initialise a swarm")
         self.swarm.active = True
+        self.swarm.labels = {names.LABEL_COMPONENT: "swarm"}
         self.swarm.nodes[0]["Status"]["Addr"] = advertise_addr or self.swarm.nodes[0]["Status"]["Addr"]
         return str(self.swarm.nodes[0]["ID"])
 

@@ -48,6 +48,7 @@ class FakeSwarm:
     service_fault: Callable[[JSON], str] = lambda _: ""
     before: Callable[[str, str, str], None] = lambda *_: None
     active: bool = True
+    labels: dict[str, str] = field(default_factory=dict)
     objects: dict[str, dict[str, JSON]] = field(
         default_factory=lambda: {k: {} for k in ("services", "configs", "secrets", "networks", "volumes")}
     )

@@ -346,10 +346,28 @@ def test_resumed_operation_goes_on_counting() -> None:
 def test_run_that_lost_its_lock_stops_before_the_next_step() -> None:
     run, before = a_change()
     run.lock.lost = True
-    with pytest.raises(RolledBack) as error:
+    with pytest.raises(Locked) as error:
         run.go()
     assert error.value.code == "LOCK-LOST"
     assert left(run.engine) == before
+    assert Journal.open(run.engine) is None
+
+
+def test_run_that_loses_its_lock_undoes_nothing_and_leaves_its_journal() -> None:
+    run, _ = a_change()
+    begin = run.journal.begin
+
+    def lose(step: int, undo: Any = ()) -> None:
+        begin(step, undo)
+        run.lock.lost = step == 2
+
+    run.journal.begin = lose  # type: ignore[method-assign]
+    with pytest.raises(Locked) as error:
+        run.go()
+    assert "undid nothing" in (error.value.state or "")
+    kept = Journal.open(run.engine)
+    assert kept is not None
+    assert [entry.step for entry in kept.begun()] == [2, 1]
 
 
 def test_no_secret_stands_in_the_journal() -> None:
