@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 
 LANES=(lint types unit contract e2e)
 BY_HAND=(nfs stores unsettled)
-UNSETTLED=(test_destroy.py test_lock.py test_status.py)
+UNSETTLED=(test_kill.py test_reconfigure.py)
 VENV=$PWD/.venv
 export MSRCTL_REQUIRE_ENGINE=1 PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 export PATH=$PATH:/usr/sbin:/sbin # dockerd, ip and iptables are there
@@ -124,7 +124,7 @@ run_nfs() {
   run_pytest e2e -k test_nfs --durations=15
 }
 
-run_unsettled() { run_pytest e2e -k "test_destroy or test_lock or test_status" --durations=15; }
+run_unsettled() { run_pytest e2e -k "test_kill or test_reconfigure" --durations=15; }
 
 run_stores() { run_pytest e2e -k test_store_labs --durations=15; }
 

@@ -48,20 +48,19 @@ def test_destroy_asks_and_there_is_nobody_to_ask(bare: Host) -> None:
     eventually(lambda: look.empty(bare), 10)
 
 
-def test_what_is_not_ours_stays(clean: Host, lab: Lab, tmp_path: Path) -> None:
-    if look.objects(clean)["swarm"] != "active":
-        lab.swarm()
-    api = clean.client
+def test_what_is_not_ours_stays(bare: Host, lab: Lab, tmp_path: Path) -> None:
+    lab.swarm()
+    api = bare.client
     api.volumes.create("precious")
     api.networks.create("theirs", driver="overlay")
     api.configs.create(name="their-config", data=b"x")
-    install(clean, "--dtr-storage-volume", "precious")
-    data = run.data(clean, "destroy", "--yes", "--remove-data")
+    install(bare, "--dtr-storage-volume", "precious")
+    data = run.data(bare, "destroy", "--yes", "--remove-data")
     assert "volume precious" not in data["removed"]
-    assert look.objects(clean)["volumes"] == ["precious"]
-    assert look.names(clean, "configs") == ["their-config"]
-    assert [name for name, _ in look.objects(clean)["networks"]] == ["theirs"]
-    assert look.objects(clean)["swarm"] == "active", "the swarm was there before"
+    assert look.objects(bare)["volumes"] == ["precious"]
+    assert look.names(bare, "configs") == ["their-config"]
+    assert [name for name, _ in look.objects(bare)["networks"]] == ["theirs"]
+    assert look.objects(bare)["swarm"] == "active", "the swarm was there before"
 
 
 def test_a_default_volume_that_somebody_else_made_stays(clean: Host) -> None:

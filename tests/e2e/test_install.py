@@ -292,21 +292,20 @@ def test_an_image_whose_registry_ends_at_once_leaves_nothing(bare: Host) -> None
     eventually(lambda: look.empty(bare), 15)
 
 
-def test_a_store_that_cannot_be_written_leaves_nothing_but_what_was_there(clean: Host, lab: Lab) -> None:
+def test_a_store_that_cannot_be_written_leaves_nothing_but_what_was_there(bare: Host, lab: Lab) -> None:
     # Its own default volume, made by somebody else, and read-only: only the running registry finds out.
     volume = f"dtr-registry-{REPLICA}"
     options = {"type": "tmpfs", "device": "tmpfs", "o": "ro"}
-    clean.client.volumes.create(volume, driver_opts=options)
-    if look.objects(clean)["swarm"] != "active":
-        lab.swarm()
-    found = run.document(clean, "install", "--replica-id", REPLICA, env=run.WITH_PASSWORD)
+    bare.client.volumes.create(volume, driver_opts=options)
+    lab.swarm()
+    found = run.document(bare, "install", "--replica-id", REPLICA, env=run.WITH_PASSWORD)
     assert found["exit_code"] == 8, found
     assert found["error"]["hint"]
     assert any("read-only file system" in line for line in found["error"]["details"]), found
-    eventually(lambda: look.objects(clean)["containers"] == [], 15)
-    assert look.objects(clean)["volumes"] == [volume]
-    assert look.names(clean, "services") == look.names(clean, "configs") == look.names(clean, "secrets") == []
-    assert look.objects(clean)["swarm"] == "active"
+    eventually(lambda: look.objects(bare)["containers"] == [], 15)
+    assert look.objects(bare)["volumes"] == [volume]
+    assert look.names(bare, "services") == look.names(bare, "configs") == look.names(bare, "secrets") == []
+    assert look.objects(bare)["swarm"] == "active"
 
 
 def test_a_port_that_is_taken_after_the_checks_leaves_nothing(bare: Host) -> None:

@@ -62,7 +62,7 @@ def test_two_at_once_is_exit_4_with_the_holder(deployed: Deployment, busy: subpr
     for arguments in (("reconfigure", "--log-level", "debug"), ("destroy", "--yes")):
         told = run.refused(host, 4, "LOCKED", *arguments)
         assert "root@" in told
-        assert "reconfigure --no-proxy host" in told
+        assert "reconfigure --no-proxy=host" in told
         assert "--lock-wait" in told
     assert look.objects(host) == before
 
@@ -72,7 +72,7 @@ def test_looking_needs_no_lock_and_shows_the_holder(
 ) -> None:
     host = deployed.host
     data = run.data(host, "status")
-    assert "reconfigure --no-proxy host" in data["lock"]
+    assert "reconfigure --no-proxy=host" in data["lock"]
     held = run.data(host, "lock", "status")
     assert held["held"]
     assert held["holder"].startswith("root@")

@@ -97,6 +97,38 @@ def document(host: Host) -> JSON:
     return found
 
 
+def installed(host: Host) -> bool:
+    """Whether there is a cluster document."""
+    state = host.client.info()["Swarm"]["LocalNodeState"]
+    return state == "active" and any(name.startswith("msrctl-state-") for name in names(host, "configs"))
+
+
+def own_volumes(host: Host, replica: str) -> list[str]:
+    """Names of a replica's own volumes, as they must be: the images', and the gate's."""
+    from msrctl.model import names as msrctl_names
+
+    return sorted([msrctl_names.default_volume(replica), msrctl_names.gate_volume(replica)])
+
+
+def tidy(host: Host) -> bool:
+    """Whether the swarm holds what the cluster document asks for and nothing else of the cluster.
+
+    The document before the newest one is kept.
+    """
+    from msrctl.model.cluster import Cluster
+    from msrctl.plan.desired import desired
+
+    cluster = Cluster.from_json(document(host))
+    wanted = desired(cluster)
+    assert names(host, "secrets") == sorted(wanted.secrets)
+    assert names(host, "services") == sorted(wanted.services)
+    configs = names(host, "configs")
+    documents = [name for name in configs if name.startswith("msrctl-state-")]
+    assert sorted(set(configs) - set(documents)) == sorted(wanted.configs)
+    assert len(documents) <= 2, documents
+    return True
+
+
 def everything_readable(host: Host) -> dict[str, str]:
     """All that whoever may use the engine, or see the node's processes, can read: name of the place to text.
 

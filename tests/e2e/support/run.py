@@ -32,17 +32,17 @@ def document(host: Host, *args: str, check: int | None = None, **more: Any) -> d
     return found
 
 
-def refused(host: Host, exit_code: int, code: str, *args: str, **more: Any) -> str:
+def refused(host: Host, exit_code: int, code: str, *args: str, state: bool = True, **more: Any) -> str:
     """Runs msrctl, which must end with this exit code and error code; returns all that it told.
 
-    It must say what state things are in and what to do.
+    It must say what to do, and (unless `state` is False) what state things are in.
     """
     found = document(host, *args, check=exit_code, **more)
     error = found["error"]
     assert error["code"] == code, error
-    assert error["state"], error
+    assert error["state"] or not state, error
     assert error["hint"], error
-    lines = (error["message"], *error["details"], error["state"], error["hint"])
+    lines = (error["message"], *error["details"], error["state"] or "", error["hint"])
     return "\n".join(lines)
 
 

@@ -64,7 +64,12 @@ def wrap(trap: Trap, name: str, words: Any) -> None:
         here = trap.is_here(f"{name} {words(*args)}")
         if here and not trap.plan.get("after"):
             trap.spring()
-        answer = original(self, *args, **kwargs)
+        try:
+            answer = original(self, *args, **kwargs)
+        except Exception:
+            # "After" means that it was done; msrctl tries what is in use again.
+            trap.sprung = trap.sprung and not here
+            raise
         if here and trap.plan.get("after"):
             trap.spring()
         return answer
