@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from msrctl.errors import Unreachable, UsageFault
+from msrctl.model.requests import EndpointRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,29 +21,11 @@ if TYPE_CHECKING:
     from docker import APIClient
 
     from msrctl.engine.docker import Dial, DockerEngine
-    from msrctl.secret import Secret
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 TIMEOUT = 60
 
-
-@dataclass(frozen=True)
-class Endpoint:
-    """What a user says about the endpoint; all None: as the docker CLI would choose.
-
-    Arguments:
-        ucp_url: an MKE controller, ``https://host[:port]``.
-        ucp_username: who logs in there.
-        ucp_password: theirs.
-        ucp_ca: the only authorities to trust there, PEM; None: those of the system.
-        ucp_insecure_tls: do not verify the controller's certificate.
-    """
-
-    ucp_url: str | None = None
-    ucp_username: str | None = None
-    ucp_password: Secret | None = None
-    ucp_ca: str | None = None
-    ucp_insecure_tls: bool = False
+Endpoint = EndpointRequest
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from msrctl.engine.protocol import ENDED
 from msrctl.errors import MsrctlError
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.15
 FAILURES = 2
 """A task that failed this often for one spec is not going to work: swarm would try for ever."""
-ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
 REPLACING = ("ContainerSpec", "Resources", "RestartPolicy", "LogDriver", "ForceUpdate")
 PATIENCE_SECONDS = 6.0
 """How long a task may wait for a place, for example for a port that its predecessor still holds."""

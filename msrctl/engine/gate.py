@@ -24,7 +24,7 @@ def set_gate(engine: Engine, gate: JSON, *, set: Sequence[str] = (), clear: Sequ
 
     Arguments:
         engine: a manager.
-        gate: node, image and mount: `describe` makes it, and a journal can keep it.
+        gate: JSON that a journal can keep: ``node`` (its id), ``image`` (image id), ``mount`` of the volume.
         set: names to set.
         clear: names to clear.
 
@@ -46,6 +46,5 @@ def set_gate(engine: Engine, gate: JSON, *, set: Sequence[str] = (), clear: Sequ
         wait_gone=False,
     )
     if not result.ok:
-        why = result.task_error or " ".join(result.raw_log[-3:])
-        raise MsrctlError(f"the gate on node {gate['node']} cannot be set: {why}", code="GATE")
+        raise MsrctlError(f"the gate on node {gate['node']} cannot be set: {result.why}", code="GATE")
     return [str(name) for name in result.lines[-1]["gate"]]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msrctl.engine import clock
 from msrctl.engine.process import Process, is_provably_dead, this_process
-from msrctl.engine.protocol import JSON, ApiError, Engine, NotFound
+from msrctl.engine.protocol import ENDED, JSON, ApiError, Engine, NotFound
 from msrctl.errors import MsrctlError, Unreachable
 from msrctl.model import names
 
@@ -24,7 +24,6 @@ STOP_SECONDS = 3
 REMOVAL_SECONDS = 20.0
 # How long "no suitable node" may stand: swarm says it as well while it waits for a port or for memory.
 PLACEMENT_SECONDS = 5.0
-ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "remove", "orphaned"})
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,11 @@ class OneShotResult:
     def ok(self) -> bool:
         """Whether the program ran and ended with 0."""
         return self.exit_code == 0
+
+    @property
+    def why(self) -> str:
+        """Why there is no answer: the engine's message, else the last that the program said."""
+        return self.task_error or " ".join(self.raw_log[-3:])
 
 
 def run_oneshot(
@@ -112,6 +116,16 @@ def run_oneshot(
     finally:
         # By name if the answer to `create` never came: a signal may fall anywhere.
         _remove(engine, ident or _ident_of(engine, spec["Name"]), node_id, wait_gone=wait_gone)
+
+
+def config_at(name: str, target: str) -> JSON:
+    """Reference to a config for a one-shot, as a file that everybody in it may read."""
+    return {"ConfigName": name, "File": {"Name": target, "UID": "0", "GID": "0", "Mode": 0o444}}
+
+
+def secret_at(name: str, target: str) -> JSON:
+    """Reference to a secret for a one-shot that runs as root, at /run/secrets/<target>."""
+    return {"SecretName": name, "File": {"Name": target, "UID": "0", "GID": "0", "Mode": 0o400}}
 
 
 def sweep_oneshots(engine: Engine, *, older_than: float = 900.0) -> list[str]:

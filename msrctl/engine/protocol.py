@@ -18,6 +18,8 @@ JSON = dict[str, Any]
 Kind = Literal["services", "configs", "secrets", "networks", "volumes"]
 
 MINIMUM_API = (1, 41)
+ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
+"""States of tasks that run no more and never will."""
 
 
 class ApiError(MsrctlError):

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from msrctl.engine.converge import wait_gone, wait_running
 from msrctl.engine.gate import set_gate
-from msrctl.engine.protocol import ApiError, Conflict, OutOfSequence
+from msrctl.engine.protocol import Conflict, OutOfSequence
+from msrctl.engine.removal import IN_USE_SECONDS, remove_when_free
 from msrctl.engine.volumes import remove_volume
 from msrctl.errors import MsrctlError, WrongState
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from msrctl.engine.protocol import JSON, Engine, Kind
 
-IN_USE_SECONDS = 45.0
-"""Longer than the stop grace period: until then an object may still be in use by a task that drains."""
 RESTORE_SECONDS = 120.0
 
 
@@ -90,16 +89,7 @@ def remove(engine: Engine, kind: Kind, name: str) -> None:
     if found is None:
         return
     ident = found.get("ID") or found.get("Id") or name
-    end = time.monotonic() + IN_USE_SECONDS
-    while True:
-        try:
-            engine.remove(kind, ident)
-            break
-        except ApiError as error:
-            # 400 for configs and secrets, 409 or 403 for networks: still in use.
-            if error.status not in {400, 403, 409} or time.monotonic() > end:
-                raise
-            time.sleep(0.3)
+    remove_when_free(engine, kind, ident)
     if kind == "services":
         wait_gone(engine, [ident], IN_USE_SECONDS)
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
-from msrctl.engine.protocol import Conflict
+from msrctl.engine.removal import remove_when_free
 from msrctl.errors import MsrctlError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from msrctl.engine.protocol import Engine
-
-IN_USE_SECONDS = 45.0
 
 
 def remove_volume(
@@ -36,15 +33,7 @@ def remove_volume(
     found = engine.find("volumes", name)
     if found is None or any((found.get("Labels") or {}).get(k) != v for k, v in labels.items()):
         return False
-    end = time.monotonic() + IN_USE_SECONDS
-    while True:
-        try:
-            return engine.remove("volumes", name)
-        except Conflict:
-            # Containers of a removed service leave a moment after its tasks have ended.
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.3)
+    return remove_when_free(engine, "volumes", name)
 
 
 def _on_other_node(

@@ -13,7 +13,15 @@ from msrctl.secret import Secret
 
 @dataclass(frozen=True)
 class EndpointRequest:
-    """Which engine to talk to; nothing set means DOCKER_HOST, the docker context or the local socket."""
+    """Which engine to talk to; nothing set means DOCKER_HOST, the docker context or the local socket.
+
+    Arguments:
+        ucp_url: an MKE controller, ``https://host[:port]``.
+        ucp_username: who logs in there.
+        ucp_password: theirs.
+        ucp_ca: the only authorities to trust there, PEM; None: those of the system.
+        ucp_insecure_tls: do not verify the controller's certificate.
+    """
 
     ucp_url: str | None = None
     ucp_username: str | None = None

@@ -34,6 +34,13 @@ class Backend(Protocol):
             target: where the task finds the store.
         """
 
+    def trial_mount(self, target: str = STORE) -> dict[str, Any] | None:
+        """The mount to try the store with, which leaves nothing behind that was not there before.
+
+        A volume that is still to be made is stood for by an anonymous one on the same disk: the engine
+        removes those with their container.
+        """
+
     def driver(self, secret: Callable[[str], str]) -> dict[str, Any]:
         """The driver part of the registry's ``storage`` section (distribution-storage.md, section 2).
 

@@ -32,6 +32,10 @@ class BindBackend(MountedBackend):
         """A bind mount; the engine refuses a path that does not exist."""
         return {"Type": "bind", "Source": self.path, "Target": target}
 
+    def trial_mount(self, target: str = STORE) -> dict[str, Any]:
+        """The directory itself."""
+        return self.mount("", {}, target)
+
     def own_volume(self, replica: str) -> str | None:  # noqa: ARG002 - never ours to remove
         """None: the directory is the operator's."""
         return None

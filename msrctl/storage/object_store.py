@@ -46,6 +46,10 @@ class ObjectBackend(ABC):
         """None: it is reached over the network."""
         return None
 
+    def trial_mount(self, target: str = STORE) -> dict[str, Any] | None:  # noqa: ARG002
+        """None: it is reached over the network."""
+        return None
+
     def driver(self, secret: Callable[[str], str]) -> dict[str, Any]:
         """The driver's section for registry 2.8."""
         return {self.driver_name: {**self.parameters, **{name: secret(name) for name in self.secrets}}}

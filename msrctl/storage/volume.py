@@ -42,6 +42,10 @@ class VolumeBackend(MountedBackend):
             "VolumeOptions": {"NoCopy": True, "Labels": labels},
         }
 
+    def trial_mount(self, target: str = STORE) -> dict[str, Any]:
+        """An anonymous volume for the default one, which a check must not make; a named one as it is."""
+        return self.mount("", {}, target) if self.name else {"Type": "volume", "Target": target}
+
     def own_volume(self, replica: str) -> str | None:
         """Only the default volume is the replica's own; a named one is the operator's."""
         return None if self.name else names.default_volume(replica)

@@ -39,7 +39,7 @@ def open_store(
     """A store from its description.
 
     Arguments:
-        described: kind, parameters, root_ca and words, as `describe` in msrctl/storage writes them.
+        described: JSON with kind, parameters, root_ca and words.
         secrets: values of the secret parameters.
         mounted: where a store that is mounted is found.
 

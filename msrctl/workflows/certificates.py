@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from msrctl.engine.oneshot import run_oneshot
+from msrctl.engine.oneshot import config_at, run_oneshot, secret_at
 from msrctl.engine.protocol import Conflict
 from msrctl.errors import MsrctlError
 from msrctl.model import names
@@ -94,10 +94,10 @@ def reissue(engine: Engine, cluster: Cluster, material: Material, names_wanted: 
             node_id=replica.node_id,
             args=["node", "sign", "--days", str(VALID_DAYS)],
             configs=[
-                {"ConfigName": ca_config, "File": _file("/run/msrctl/ca.crt", 0o444)},
-                {"ConfigName": csr_config, "File": _file("/run/msrctl/request.csr", 0o444)},
+                config_at(ca_config, "/run/msrctl/ca.crt"),
+                config_at(csr_config, "/run/msrctl/request.csr"),
             ],
-            secrets=[{"SecretName": cluster.tls.ca_key_secret, "File": _file("ca.key", 0o400)}],
+            secrets=[secret_at(cluster.tls.ca_key_secret, "ca.key")],
             labels={names.LABEL_CLUSTER: cluster.id},
             timeout=SIGN_SECONDS,
             user="0:0",
@@ -105,15 +105,10 @@ def reissue(engine: Engine, cluster: Cluster, material: Material, names_wanted: 
     finally:
         engine.remove("configs", csr_config)
     if not result.lines:
-        why = result.task_error or " ".join(result.raw_log[-3:])
         raise MsrctlError(
-            f"the CA of this cluster could not sign a certificate: {why}",
+            f"the CA of this cluster could not sign a certificate: {result.why}",
             code="TLS-SIGN",
             state="Nothing was changed.",
         )
     key_secret = material.add("tls-key", key, "private key for " + ", ".join(names_wanted[:3]))
     return replace(cluster.tls, certificate=result.lines[-1]["certificate"], key_secret=key_secret)
-
-
-def _file(target: str, mode: int) -> dict[str, object]:
-    return {"Name": target, "UID": "0", "GID": "0", "Mode": mode}

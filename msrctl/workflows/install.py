@@ -103,16 +103,18 @@ def _install(
     *,
     made_swarm: bool,
 ) -> InstallResult:
-    if made_swarm and request.dry_run:
+    # A dry run makes no swarm, so there is none to ask or to check on.
+    nothing_there = made_swarm and request.dry_run
+    if nothing_there:
         node = Node("(new)", str(engine.info()["Name"]), "127.0.0.1", is_endpoint=True)
     else:
         node = choose_node(engine, request.node)
-    storage = _storage(engine, request, report, image, node, asking=not (made_swarm and request.dry_run))
+    storage = _storage(engine, request, report, image, node, asking=not nothing_there)
     cluster, material, generated, warnings = _document(
         request, image, node, storage=storage, swarm_is_ours=made_swarm or made_by_msrctl(engine)
     )
     wanted = desired(cluster)
-    observed = observe(engine, cluster.id, wanted) if not made_swarm or not request.dry_run else Observed()
+    observed = Observed() if nothing_there else observe(engine, cluster.id, wanted)
     replica = cluster.replicas[0]
     steps = plan(
         f"install replica {replica.id} on {node.name}", wanted, observed, material.words, "generation 1"
@@ -125,7 +127,7 @@ def _install(
     for warning in warnings:
         report.warn(warning)
     report.plan(steps_shown)
-    if not (made_swarm and request.dry_run):
+    if not nothing_there:
         _preflight(engine, request, report, image, node, cluster)
     if request.dry_run:
         return InstallResult(steps_shown, dry_run=True, node=node.name, url=cluster.url(), warnings=warnings)

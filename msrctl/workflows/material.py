@@ -56,12 +56,12 @@ def new_accounts(material: Material, admin: str, password: Secret | None) -> tup
     """
     from msrctl import accounts
 
-    generated = None if password else accounts.generate_password()
+    chosen = password or accounts.generate_password()
     probe = accounts.generate_password()
     lines = [
         accounts.htpasswd_line(
             admin,
-            password or generated or probe,
+            chosen,
             rounds=accounts.CHOSEN_ROUNDS if password else accounts.GENERATED_ROUNDS,
         ),
         accounts.htpasswd_line(PROBE_USER, probe, rounds=accounts.GENERATED_ROUNDS),
@@ -72,7 +72,7 @@ def new_accounts(material: Material, admin: str, password: Secret | None) -> tup
         htpasswd_secret=material.add("htpasswd", htpasswd, f"accounts {admin} and {PROBE_USER}"),
         probe_secret=material.add("probe", probe, "msrctl's own password, to probe with"),
     )
-    return made, generated
+    return made, None if password else chosen
 
 
 def provided_tls(

@@ -98,7 +98,7 @@ def check_port(port: int) -> JSON:
 
 
 def _usage(options: argparse.Namespace) -> Iterator[JSON]:
-    from msrctl.registry.layout import usage
+    from msrctl.transfer.usage import usage
 
     found = usage(options.root)
     use = os.statvfs(options.root)

@@ -9,7 +9,6 @@ from msrctl.engine.oneshot import run_oneshot
 from msrctl.errors import MsrctlError, PreflightFailed
 from msrctl.model import names
 from msrctl.storage.backend import STORE
-from msrctl.storage.nfs import NfsBackend
 from msrctl.storage.nfs_probe.explain import explain_mount_error
 from msrctl.storage.nfs_probe.report import NfsReport
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from msrctl.engine.protocol import Engine
     from msrctl.storage.backend import Backend
+    from msrctl.storage.nfs import NfsBackend
     from msrctl.workflows.swarm import Node
 
 NOTHING = "Nothing was changed."
@@ -86,7 +86,7 @@ def check_node(
     mounts: list[dict[str, Any]] = []
     if store:
         args += ["--storage", STORE]
-        if mount := _trial_mount(store, replica):
+        if mount := store.trial_mount():
             mounts.append(mount)
     try:
         result = run_oneshot(
@@ -135,24 +135,10 @@ def check_nfs(
         wait_gone=False,
     )
     if not result.lines:
-        why = result.task_error or " ".join(result.raw_log[-3:])
-        raise _explain(MsrctlError(f"the NFS probe gave no answer: {why}"), node, image, None, "")
+        raise _explain(MsrctlError(f"the NFS probe gave no answer: {result.why}"), node, image, None, "")
     report = NfsReport.from_json(result.lines[-1])
     checks = [Check(f"{c.title} ({node.name})", c.ok, c.detail, c.code, c.hint) for c in report.checks]
     return checks, store.with_version(report.version) if report.version else store
-
-
-def _trial_mount(store: Backend, replica: str) -> dict[str, Any] | None:
-    """The store's mount; for a volume that does not exist yet an anonymous one on the same disk.
-
-    A check must not leave a volume behind, and the engine removes anonymous ones with their container.
-    """
-    if isinstance(store, NfsBackend):
-        return store.trial_mount()
-    mount = store.mount(replica, {})
-    if mount and store.own_volume(replica):
-        return {"Type": "volume", "Target": STORE}
-    return mount
 
 
 def _port_check(line: dict[str, Any], node: Node) -> Check:

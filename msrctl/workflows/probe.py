@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from msrctl.engine.oneshot import run_oneshot
+from msrctl.engine.oneshot import config_at, run_oneshot, secret_at
 from msrctl.errors import MsrctlError, Unreachable, VerifyFailed
 from msrctl.model import names
 from msrctl.registry.client import Registry
@@ -170,14 +170,14 @@ def through_node(
         trust = names.config("nginx", "/etc/nginx/tls.crt", cluster.tls.certificate)
         if cluster.tls.ca:
             trust = names.config("nginx", "/etc/nginx/ca.crt", cluster.tls.ca)
-        configs.append(_reference("ConfigName", trust, "/run/msrctl/tls.crt", 0o444))
+        configs.append(config_at(trust, "/run/msrctl/tls.crt"))
     result = run_oneshot(
         engine,
         image_id=replica.image,
         node_id=replica.node_id,
         args=args,
         configs=configs,
-        secrets=[_reference("SecretName", cluster.accounts.probe_secret, "probe", 0o400)],
+        secrets=[secret_at(cluster.accounts.probe_secret, "probe")],
         networks=[names.NETWORK],
         labels={names.LABEL_CLUSTER: cluster.id},
         timeout=ONESHOT_SECONDS,
@@ -185,8 +185,7 @@ def through_node(
         wait_gone=False,
     )
     if not result.lines:
-        why = result.task_error or " ".join(result.raw_log[-3:])
-        raise Unreachable(f"the probe on node {replica.node_name} gave no answer: {why}", code="PROBE")
+        raise Unreachable(f"the probe on node {replica.node_name} gave no answer: {result.why}", code="PROBE")
     fine = "healthy, an upload opens" if upload else "healthy"
     return tuple(Seen(x["component"], x["ok"], x.get("error") or fine) for x in result.lines)
 
@@ -203,7 +202,3 @@ def require_all(seen: tuple[Seen, ...], replica: Replica) -> str:
             f"replica {replica.id}: " + "; ".join(f"{s.component}: {s.detail}" for s in bad), code="PROBE"
         )
     return ", ".join(f"{s.component} {s.detail}" for s in seen[-1:])
-
-
-def _reference(key: str, name: str, target: str, mode: int) -> dict[str, object]:
-    return {key: name, "File": {"Name": target, "UID": "0", "GID": "0", "Mode": mode}}

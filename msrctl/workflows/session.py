@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from msrctl.engine.connect import Endpoint, connect
+from msrctl.engine.connect import connect
 from msrctl.engine.journal import Journal
 from msrctl.engine.lock import Lock
 from msrctl.engine.state import StateStore
@@ -31,16 +31,7 @@ class Deployment:
 
 def open_engine(common: CommonRequest) -> DockerEngine:
     """Connects to the endpoint that the request names."""
-    asked = common.endpoint
-    return connect(
-        Endpoint(
-            ucp_url=asked.ucp_url,
-            ucp_username=asked.ucp_username,
-            ucp_password=asked.ucp_password,
-            ucp_ca=asked.ucp_ca,
-            ucp_insecure_tls=asked.ucp_insecure_tls,
-        )
-    )
+    return connect(common.endpoint)
 
 
 def read_deployment(engine: DockerEngine) -> Deployment | None:

@@ -46,8 +46,9 @@ def _usage(engine: DockerEngine, cluster: Cluster, replica: Replica, timeout: fl
         user="0:0",
     )
     if not result.lines:
-        why = result.task_error or " ".join(result.raw_log[-3:])
-        raise MsrctlError(f"the store of replica {replica.id} cannot be read: {why}", code="USAGE-READ")
+        raise MsrctlError(
+            f"the store of replica {replica.id} cannot be read: {result.why}", code="USAGE-READ"
+        )
     seen = result.lines[-1]
     return ReplicaUsage(
         replica_id=replica.id,

@@ -1,16 +1,14 @@
-"""The registry's layout on disk (reference: distribution-storage.md, section 4), read only.
-
-``docker/registry/v2/{blobs/sha256/xx/<hex>/data, repositories/<name>/{_layers,_manifests,_uploads}}``.
-"""
+"""How much an image store in a directory holds, uploads and strays included; read only."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-BASE = Path("docker/registry/v2")
-BLOBS = BASE / "blobs" / "sha256"
-REPOSITORIES = BASE / "repositories"
+from msrctl.transfer.store import BLOBS, REPOSITORIES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def usage(root: Path) -> dict[str, int]:

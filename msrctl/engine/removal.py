@@ -1,0 +1,32 @@
+"""Removes objects that tasks on their way out may still use."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from msrctl.engine.protocol import ApiError
+
+if TYPE_CHECKING:
+    from msrctl.engine.protocol import Engine, Kind
+
+IN_USE_SECONDS = 45.0
+"""Longer than the stop grace period: until then an object may still be in use by a task that drains."""
+IN_USE = frozenset({400, 403, 409})
+"""What the engine answers then: 400 for configs and secrets, 403 or 409 for networks, 409 for volumes."""
+
+
+def remove_when_free(engine: Engine, kind: Kind, ident: str) -> bool:
+    """Removes an object by id or name, waiting while it is in use; False if there was none.
+
+    Raises:
+        ApiError: it is still in use after `IN_USE_SECONDS`, or the engine refuses for another reason.
+    """
+    end = time.monotonic() + IN_USE_SECONDS
+    while True:
+        try:
+            return engine.remove(kind, ident)
+        except ApiError as error:
+            if error.status not in IN_USE or time.monotonic() > end:
+                raise
+            time.sleep(0.3)
