@@ -68,9 +68,10 @@ def _check(_: argparse.Namespace) -> Iterator[JSON]:
 
 def _compare(_: argparse.Namespace) -> Iterator[JSON]:
     """Whether the new store holds an exact copy of the old one."""
+    began = time.monotonic()
     old_store, new_store = open_side("old"), open_side("new")
     old, new = take(old_store), take(new_store)
-    yield from _verdict(old, new, old_store, started=time.monotonic())
+    yield from _verdict(old, new, old_store, started=began)
 
 
 def _resolve(_: argparse.Namespace) -> Iterator[JSON]:
