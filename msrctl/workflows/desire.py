@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from msrctl.errors import UsageFault, WrongState
 from msrctl.storage import from_volume_option
+from msrctl.storage.nfs import NfsBackend, parse_url
 from msrctl.workflows import certificates
 from msrctl.workflows import material as making
 from msrctl.workflows.session import require_replica
@@ -15,7 +16,7 @@ from msrctl.workflows.swarm import nodes
 
 if TYPE_CHECKING:
     from msrctl.engine.docker import DockerEngine
-    from msrctl.model.cluster import Cluster, Replica, Settings, Tls
+    from msrctl.model.cluster import Cluster, Replica, Settings, Storage, Tls
     from msrctl.model.requests import ReconfigureRequest, SettingsRequest
 
 SHARED = (
@@ -49,8 +50,8 @@ def next_document(
         UsageFault: settings that do not fit together, or TLS files that cannot be used.
         WrongState: a change of the storage, or no such replica.
     """
-    _refuse_storage(before, request.settings)
     why: list[str] = []
+    storage = _storage(before, request.settings, why)
     settings = _settings(before.settings, request.settings, why)
     replicas = _replicas(before, request, why)
     tls, warnings = _tls(engine, before, settings, request.settings, material)
@@ -69,7 +70,9 @@ def next_document(
         )
     if not why:
         return before, why, warnings
-    after = before.next_generation(settings=settings, replicas=replicas, tls=tls, accounts=accounts)
+    after = before.next_generation(
+        settings=settings, replicas=replicas, tls=tls, accounts=accounts, storage=storage
+    )
     return after, why, warnings
 
 
@@ -150,16 +153,48 @@ def _tls(
     return before.tls, certificates.uncovered(before.tls, host)
 
 
-def _refuse_storage(before: Cluster, asked: SettingsRequest) -> None:
-    """Until the storage can be switched without losing a tag, it cannot be switched."""
+def _storage(before: Cluster, asked: SettingsRequest, why: list[str]) -> Storage:
+    """The store in force, perhaps mounted with other options.
+
+    Until the storage can be switched without losing a tag, another one is refused.
+    """
     volume, nfs = asked.storage_volume, asked.nfs_storage_url
-    same = volume is None or from_volume_option(volume) == before.storage
+    if nfs and before.storage.kind == "nfs" and not volume and not asked.storage_config:
+        same = _same_export(before.storage, nfs, asked)
+        if same is not None:
+            if same != before.storage:
+                why.append("NFS mount options")
+            return same
+    same_volume = volume is None or from_volume_option(volume) == before.storage
     leaves_nfs = nfs == "" and before.storage.kind == "nfs"
-    if same and not nfs and not leaves_nfs and not asked.storage_config:
-        return
+    if same_volume and not nfs and not leaves_nfs and not asked.storage_config:
+        return before.storage
     raise WrongState(
         "this version of msrctl cannot change where the images are stored",
         code="STORAGE-SWITCH",
         state="Nothing was changed; the registry serves from the store it had.",
         hint="Leave the storage options away; every other setting can be changed.",
     )
+
+
+def _same_export(storage: Storage, url: str, asked: SettingsRequest) -> Storage | None:
+    """The NFS store in force with the mount options that are asked for; None if `url` is another store."""
+    in_force = NfsBackend.from_parameters(storage.parameters)
+    address = parse_url(url)
+    wanted = NfsBackend(
+        address.host,
+        address.export,
+        in_force.options if asked.nfs_options is None else asked.nfs_options or None,
+        in_force.asynchronous if asked.async_nfs is None else asked.async_nfs,
+        in_force.version,
+    )
+    if wanted.identity("") != in_force.identity(""):
+        return None
+    if wanted.options and wanted.options == in_force.options and wanted.asynchronous != in_force.asynchronous:
+        raise UsageFault(
+            f"--async-nfs has no effect: the mount options in force are taken as they are ({wanted.options})",
+            code="NFS-OPTIONS",
+            state="Nothing was changed.",
+            hint="Say sync or async in --nfs-options.",
+        )
+    return replace(storage, parameters=wanted.parameters())

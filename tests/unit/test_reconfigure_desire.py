@@ -237,3 +237,46 @@ def test_leaving_nfs_is_a_change_of_the_storage_too() -> None:
 def test_naming_the_volume_in_use_is_no_change() -> None:
     ask = Asked(replace(an_engine()[1], storage=Storage(parameters={"volume": "images"})))
     assert ask(storage_volume="images") is ask.before
+
+
+NFS = {"host": "nas", "export": "/images", "version": "4.1"}
+URL = "nfs://nas/images"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"async_nfs": False}, {"nfs_options": ""}],
+)
+def test_the_nfs_url_in_force_is_no_change(settings: dict[str, Any]) -> None:
+    ask = Asked(replace(an_engine()[1], storage=Storage("nfs", NFS)))
+    assert ask(nfs_storage_url=URL, **settings) is ask.before
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ({"async_nfs": True}, {"asynchronous": True}),
+        ({"nfs_options": "rw,hard"}, {"options": "rw,hard"}),
+    ],
+)
+def test_other_mount_options_for_the_same_export_are_a_change_of_the_mount_alone(
+    settings: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    ask = Asked(replace(an_engine()[1], storage=Storage("nfs", NFS, store_id="s1")))
+    after = ask(nfs_storage_url=URL, **settings)
+    assert after == ask.before.next_generation(storage=Storage("nfs", NFS | changed, store_id="s1"))
+    assert ask.why == ["NFS mount options"]
+
+
+def test_async_next_to_options_taken_as_they_are_is_refused() -> None:
+    ask = Asked(replace(an_engine()[1], storage=Storage("nfs", NFS | {"options": "rw,sync"})))
+    with pytest.raises(UsageFault, match="has no effect") as error:
+        ask(nfs_storage_url=URL, async_nfs=True)
+    assert error.value.code == "NFS-OPTIONS"
+
+
+@pytest.mark.parametrize("url", ["nfs://nas/other", "nfs://other/images"])
+def test_another_export_is_a_change_of_the_storage(url: str) -> None:
+    with pytest.raises(WrongState) as error:
+        Asked(replace(an_engine()[1], storage=Storage("nfs", NFS)))(nfs_storage_url=url)
+    assert error.value.code == "STORAGE-SWITCH"
