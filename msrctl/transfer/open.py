@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 DESCRIPTIONS = Path("/run/msrctl")
 SECRETS = Path("/run/secrets")
 MOUNTED = frozenset({"volume", "bind", "nfs"})
+OVER_THE_NETWORK = {
+    "s3": ("msrctl.transfer.s3", "S3Store"),
+    "azure": ("msrctl.transfer.azure", "AzureStore"),
+    "gcs": ("msrctl.transfer.gcs", "GcsStore"),
+    "swift": ("msrctl.transfer.swift", "SwiftStore"),
+}
+"""Kind to module and class; imported when used, as their libraries are large. All are made alike:
+parameters, secrets, root_ca (PEM or ""), words."""
 
 
 def open_side(side: str) -> Store:
@@ -33,7 +42,7 @@ def open_side(side: str) -> Store:
 
 def open_store(
     described: Mapping[str, Any],
-    secrets: Mapping[str, Secret],  # noqa: ARG001 - for stores reached over the network
+    secrets: Mapping[str, Secret],
     mounted: Path,
 ) -> Store:
     """A store from its description.
@@ -44,8 +53,20 @@ def open_store(
         mounted: where a store that is mounted is found.
 
     Raises:
-        StoreError: a kind that this msrctl does not know.
+        StoreError: STORE-KIND, a kind that this msrctl does not know; STORE-LIBRARY, a library is missing.
     """
-    if described["kind"] in MOUNTED:
-        return FileStore(mounted, described["words"])
-    raise StoreError(f"unknown kind of store: {described['kind']}", "STORE-KIND")
+    kind, words = described["kind"], described["words"]
+    if kind in MOUNTED:
+        return FileStore(mounted, words)
+    if kind not in OVER_THE_NETWORK:
+        raise StoreError(f"unknown kind of store: {kind}", "STORE-KIND")
+    module, name = OVER_THE_NETWORK[kind]
+    try:
+        made = getattr(importlib.import_module(module), name)
+        store: Store = made(described["parameters"], secrets, described.get("root_ca") or "", words)
+    except ImportError as error:
+        raise StoreError(
+            f"{words}: {error.name} is not installed, which {kind} needs: pip install 'msrctl[stores]'",
+            "STORE-LIBRARY",
+        ) from None
+    return store
