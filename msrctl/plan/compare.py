@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from msrctl.model import names
 from msrctl.plan.step import Change
+
+UNORDERED: dict[str, Callable[[Any], Any]] = {
+    "Mounts": lambda item: item["Target"],
+    "Configs": lambda item: item["File"]["Name"],
+    "Secrets": lambda item: item["File"]["Name"],
+    "Networks": lambda item: item["Target"],
+    "Ports": lambda item: (item["TargetPort"], item.get("Protocol", "tcp")),
+    "Env": lambda item: item.partition("=")[0],
+    "CapabilityAdd": str,
+    "CapabilityDrop": str,
+    "Constraints": str,
+}
+"""Lists of a service whose order means nothing, and what an item of each is known by.
+
+The engine keeps the order that it is given, but `docker service update` writes some of them anew in an order
+of its own, mounts for example (docker/cli, cli/command/service/update.go, updateMounts sorts by source).
+"""
 
 
 def differences(wanted: Any, found: Any, path: str = "") -> Iterator[Change]:
@@ -22,6 +39,8 @@ def differences(wanted: Any, found: Any, path: str = "") -> Iterator[Change]:
             inner = found.get(key) if isinstance(found, dict) else None
             yield from differences(value, inner, f"{path}.{key}" if path else str(key))
     elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
+        key = UNORDERED.get(path.rpartition(".")[2])
+        found = _aligned(wanted, found, key) if key else found
         for index, (want, have) in enumerate(zip(wanted, found, strict=True)):
             yield from differences(want, have, f"{path}[{index}]")
     elif wanted != found and not (_empty(wanted) and _empty(found)):
@@ -49,6 +68,24 @@ def service_changes(
     if not changes and spec.get("Labels", {}).get(names.LABEL_HASH) != label:
         changes = [Change("config-hash", label, spec.get("Labels", {}).get(names.LABEL_HASH))]
     return tuple(changes)
+
+
+def _aligned(wanted: list[Any], found: list[Any], key: Callable[[Any], Any]) -> list[Any]:
+    """`found` with each item in the place of the wanted one with the same key; the rest fills the gaps."""
+
+    def key_of(item: Any) -> Any:
+        try:
+            return key(item)
+        except (KeyError, TypeError, AttributeError):
+            return None  # not what the engine's API says it is: then only its place counts
+
+    rest = list(found)
+    places: list[Any] = []
+    for want in wanted:
+        known = key_of(want)
+        same = next((i for i, have in enumerate(rest) if known is not None and key_of(have) == known), None)
+        places.append([] if same is None else [rest.pop(same)])
+    return [place[0] if place else rest.pop(0) for place in places]
 
 
 def _shorten(change: Change) -> Change:

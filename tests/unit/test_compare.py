@@ -111,3 +111,40 @@ def test_a_service_without_labels_is_found_out() -> None:
     del found["Spec"]["Labels"]
     changes = service_changes(wanted, found, NETWORKS)
     assert {c.name for c in changes} == {f"Labels.{k}" for k in wanted["Labels"] if k != names.LABEL_HASH}
+
+
+@pytest.mark.parametrize("name", [NGINX, REGISTRY])
+def test_the_order_of_what_has_none_is_no_drift(name: str) -> None:
+    """`docker service update` writes mounts, references and variables in an order of its own."""
+    cluster = with_settings(a_cluster(), http_proxy="http://p:1", https_proxy="http://p:1", no_proxy="a")
+    wanted = desired(cluster).services[name]
+    spec = copy.deepcopy(wanted)
+    container = spec["TaskTemplate"]["ContainerSpec"]
+    for key in ("Mounts", "Configs", "Secrets", "Env", "CapabilityAdd", "CapabilityDrop"):
+        if key in container:
+            container[key].reverse()
+    spec["EndpointSpec"].get("Ports", []).reverse()
+    assert len(container["Mounts"]) > 1
+    assert service_changes(wanted, {"ID": "x", "Spec": spec}, {}) == ()
+
+
+def test_a_change_in_a_reordered_list_is_named_by_what_it_is_about() -> None:
+    wanted, found = _stored(NGINX)
+    found["Spec"]["EndpointSpec"]["Ports"].reverse()
+    found["Spec"]["EndpointSpec"]["Ports"][0]["PublishedPort"] = 8443
+    assert service_changes(wanted, found, NETWORKS) == (
+        Change("EndpointSpec.Ports[1].PublishedPort", 443, 8443),
+    )
+
+
+@pytest.mark.parametrize("key", ["Args", "Command"])
+def test_the_order_of_arguments_counts(key: str) -> None:
+    assert list(differences({key: ["a", "b"]}, {key: ["b", "a"]}))
+
+
+def test_another_mount_in_the_place_of_one_is_a_change() -> None:
+    wanted, found = (
+        {"Mounts": [{"Target": "/a"}, {"Target": "/b"}]},
+        {"Mounts": [{"Target": "/b"}, {"Target": "/c"}]},
+    )
+    assert list(differences(wanted, found)) == [Change("Mounts[0].Target", "/a", "/c")]
