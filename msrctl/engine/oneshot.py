@@ -15,13 +15,14 @@ from msrctl.errors import MsrctlError, Unreachable
 from msrctl.model import names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 COMPONENT = "oneshot"
 POLL_SECONDS = 0.1
 # A program that is process 1 and catches no signal ignores SIGTERM; it should not keep anybody waiting.
 STOP_SECONDS = 3
 REMOVAL_SECONDS = 20.0
+WATCH_SECONDS = 1.0
 # How long "no suitable node" may stand: swarm says it as well while it waits for a port or for memory.
 PLACEMENT_SECONDS = 5.0
 
@@ -68,6 +69,7 @@ def run_oneshot(
     program: Sequence[str] = ("msrctl",),
     user: str | None = None,
     wait_gone: bool = True,
+    watch: Callable[[JSON], None] | None = None,
 ) -> OneShotResult:
     """Runs a program once on a node, and removes every trace of it.
 
@@ -90,6 +92,7 @@ def run_oneshot(
         wait_gone: return only when the container has gone. The engine gives a task on a network 2 s for the
             cluster's gossip before it stops it (moby, daemon/cluster/executor/container/controller.go,
             defaultGossipConvergeDelay); False does without, for one-shots that hold nothing others wait for.
+        watch: given the newest of its JSON lines, about once a second while it runs.
 
     Raises:
         Unreachable: the node is gone, down or takes no work (codes NODE-UNKNOWN, NODE-DOWN), or the time
@@ -111,7 +114,7 @@ def run_oneshot(
     ident = ""
     try:
         ident = engine.create("services", spec)
-        task = _wait(engine, ident, node_id, timeout)
+        task = _wait(engine, ident, node_id, timeout, watch)
         return _result(engine, ident, task)
     finally:
         # By name if the answer to `create` never came: a signal may fall anywhere.
@@ -199,9 +202,11 @@ def _require_ready(engine: Engine, node_id: str) -> None:
         )
 
 
-def _wait(engine: Engine, ident: str, node_id: str, timeout: float) -> JSON:
+def _wait(
+    engine: Engine, ident: str, node_id: str, timeout: float, watch: Callable[[JSON], None] | None
+) -> JSON:
     """The task, once it has ended."""
-    began = time.monotonic()
+    began = looked = time.monotonic()
     while True:
         task: JSON = next(iter(engine.tasks(ident)), {"Status": {"State": "new"}})
         state, message = task["Status"]["State"], _message(task)
@@ -222,6 +227,11 @@ def _wait(engine: Engine, ident: str, node_id: str, timeout: float) -> JSON:
                 details=_log_end(engine, ident),
                 hint="Look at that node: is its disk or network slow, or does a mount hang?",
             )
+        if watch and state == "running" and time.monotonic() - looked > WATCH_SECONDS:
+            looked = time.monotonic()
+            for line in engine.logs(ident, tail=1):
+                if data := _parsed(line):
+                    watch(data)
         time.sleep(POLL_SECONDS)
 
 

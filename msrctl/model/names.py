@@ -39,6 +39,11 @@ def service(component: str, replica: str) -> str:
     return f"dtr-{component}-{replica}"
 
 
+def next_registry(replica: str) -> str:
+    """Name of the registry that stands in while a replica's own moves to another store."""
+    return f"{service('registry', replica)}-next"
+
+
 def default_volume(replica: str) -> str:
     """Name of a replica's own image volume."""
     return f"dtr-registry-{replica}"

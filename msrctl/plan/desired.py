@@ -25,6 +25,8 @@ USER = "10001"
 """uid and gid of the image's unprivileged user msr."""
 CUSTOM_CA_DIR = "/etc/msrctl/ca"
 GATE = "/gate"
+NEXT = "registry-next"
+"""Component of a registry that stands in during a switch of the storage."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,23 @@ def desired(cluster: Cluster) -> Desired:
             services[name] = spec
             configs |= used
     return Desired({names.NETWORK: _network(cluster)}, configs, cluster.secrets(), services)
+
+
+def next_registry(cluster: Cluster, replica: Replica) -> tuple[str, JSON]:
+    """Name and body of the registry that stands in while the replica's own moves to the document's store.
+
+    It reads the same configs and secrets as the replica's own registry will.
+
+    Arguments:
+        cluster: the document that is wanted.
+        replica: one of its replicas.
+    """
+    _, spec, _ = _registry(cluster, replica)
+    labels = names.labels(cluster.id, replica.version, component=NEXT, replica=replica.id)
+    spec["Name"] = names.next_registry(replica.id)
+    spec["Labels"] = dict(labels)
+    spec["TaskTemplate"]["ContainerSpec"]["Labels"] = labels
+    return spec["Name"], spec
 
 
 def _network(cluster: Cluster) -> JSON:
@@ -98,9 +117,14 @@ def _registry(cluster: Cluster, replica: Replica) -> tuple[str, JSON, dict[str, 
         )
         if value
     ]
-    if settings.custom_ca_cert_bundle:
-        path = f"{CUSTOM_CA_DIR}/custom-ca.pem"
-        files[path] = _config(cluster, "registry", path, settings.custom_ca_cert_bundle)
+    # The s3 driver has no option for a CA: what it shall trust must be in the system's trust
+    # (object-stores.md, section 2).
+    trusted = {"custom-ca.pem": settings.custom_ca_cert_bundle, "store-ca.pem": cluster.storage.root_ca}
+    for name, bundle in trusted.items():
+        if bundle:
+            path = f"{CUSTOM_CA_DIR}/{name}"
+            files[path] = _config(cluster, "registry", path, bundle)
+    if any(trusted.values()):
         env.append(f"SSL_CERT_DIR=/etc/ssl/certs:{CUSTOM_CA_DIR}")
     labels = names.labels(cluster.id, replica.version, component="registry", replica=replica.id)
     mount = backend(cluster.storage).mount(replica.id, labels)
@@ -122,6 +146,10 @@ def _registry(cluster: Cluster, replica: Replica) -> tuple[str, JSON, dict[str, 
         "Secrets": [
             _secret("http.secret", cluster.http_secret, uid="0"),
             _secret("htpasswd", cluster.accounts.htpasswd_secret, uid="0"),
+            *(
+                _secret(f"store.{parameter}", name, uid="0")
+                for parameter, name in sorted(cluster.storage.secrets.items())
+            ),
         ],
         "Labels": labels,
     }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msrctl.transfer.compare import differences
 from msrctl.transfer.copy import Progress, copy_blobs, mirror_links, verify_digests
 from msrctl.transfer.inventory import Inventory, summary, take
-from msrctl.transfer.open import open_side
+from msrctl.transfer.open import SECRETS, open_side
 from msrctl.transfer.owner import Owner, read_owner, write_owner
 from msrctl.transfer.resolve import broken_tags
 from msrctl.transfer.store import OWNER, ROOT, StoreError
@@ -35,14 +35,22 @@ TICK_SECONDS = 1.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `msrctl node store`."""
     parser.add_argument("action", choices=sorted(ACTIONS))
-    parser.add_argument("--owner", default="", help="JSON of the marker to write")
+    parser.add_argument("--owner", default="", help="JSON of the marker to write if all is well")
     parser.add_argument("--verify-digests", action="store_true")
 
 
 def run(options: argparse.Namespace) -> Iterator[JSON]:
-    """Runs one action; a store that fails ends it with an answer that says so."""
+    """Runs one action; a store that fails ends it with an answer that says so.
+
+    With an owner, what ends well marks the new store as theirs, in the same run: nobody waits for two.
+    """
     try:
-        yield from ACTIONS[options.action](options)
+        fine = True
+        for answer in ACTIONS[options.action](options):
+            fine = fine and bool(answer.get("ok", True))
+            if options.owner and fine and answer["type"] == "result":
+                write_owner(open_side("new"), Owner(**json.loads(options.owner)))
+            yield answer
     except StoreError as error:
         yield {"type": "result", "ok": False, "code": error.code, "error": str(error)}
     except OSError as error:
@@ -63,7 +71,12 @@ def _check(_: argparse.Namespace) -> Iterator[JSON]:
         fine = fine and check["ok"]
         yield {"type": "check", **check}
     owner = read_owner(store) if fine else None
-    yield {"type": "result", "ok": fine, "owner": asdict(owner) if owner else None}
+    yield {
+        "type": "result",
+        "ok": fine,
+        "owner": asdict(owner) if owner else None,
+        "same_secrets": same_secrets(),
+    }
 
 
 def _compare(_: argparse.Namespace) -> Iterator[JSON]:
@@ -144,9 +157,8 @@ def _erase(_: argparse.Namespace) -> Iterator[JSON]:
     yield {"type": "result", "ok": True, "erased": len(keys), "new": before}
 
 
-def _mark(options: argparse.Namespace) -> Iterator[JSON]:
-    """Writes the owner marker."""
-    write_owner(open_side("new"), Owner(**json.loads(options.owner)))
+def _mark(_: argparse.Namespace) -> Iterator[JSON]:
+    """Nothing more than what `run` does: it writes the owner marker."""
     yield {"type": "result", "ok": True}
 
 
@@ -179,6 +191,16 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], Iterator[JSON]]] = {
     "resolve": _resolve,
     "unmark": _unmark,
 }
+
+
+def same_secrets() -> list[str]:
+    """Parameters whose secret is the same for both sides: a password that is given again changes nothing."""
+    return [
+        path.name.partition(".")[2]
+        for path in sorted(SECRETS.glob("new.*"))
+        if (other := SECRETS / f"old.{path.name.partition('.')[2]}").exists()
+        and other.read_bytes() == path.read_bytes()
+    ]
 
 
 def _verdict(old: Inventory, new: Inventory, reader: Store, *, started: float) -> Iterator[JSON]:

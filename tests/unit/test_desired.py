@@ -14,7 +14,7 @@ from plan_support import CERTIFICATE, NGINX, REGISTRY, a_cluster, with_settings
 
 from msrctl.model import names
 from msrctl.model.cluster import Cluster, Storage
-from msrctl.plan.desired import Desired, desired
+from msrctl.plan.desired import Desired, desired, next_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,3 +183,37 @@ def test_another_registry_image_runs_by_its_own_name_for_itself() -> None:
     assert (container["Image"], container["Command"]) == (other, ["registry"])
     assert container["Healthcheck"]["Test"][1] == "wget"
     assert services[NGINX] == desired(a_cluster()).services[NGINX]
+
+
+S3 = Storage(
+    "s3",
+    {"region": "eu-west-1", "bucket": "images"},
+    secrets={"accesskey": "dtr-store-accesskey-1", "secretkey": "dtr-store-secretkey-1"},
+    root_ca=OTHER,
+)
+
+
+def test_an_object_store_gets_its_secrets_as_files_and_its_ca_into_the_trust() -> None:
+    wanted = desired(replace(a_cluster(), storage=S3))
+    container = wanted.services[REGISTRY]["TaskTemplate"]["ContainerSpec"]
+    assert {
+        s["File"]["Name"]: s["SecretName"] for s in container["Secrets"] if "store" in s["SecretName"]
+    } == {
+        "store.accesskey": "dtr-store-accesskey-1",
+        "store.secretkey": "dtr-store-secretkey-1",
+    }
+    assert {"dtr-store-accesskey-1", "dtr-store-secretkey-1"} <= wanted.secrets
+    assert "/etc/msrctl/ca/store-ca.pem" in [c["File"]["Name"] for c in container["Configs"]]
+    assert container["Env"] == ["SSL_CERT_DIR=/etc/ssl/certs:/etc/msrctl/ca"]
+    assert [m["Type"] for m in container["Mounts"]] == ["tmpfs"]
+
+
+def test_the_registry_that_stands_in_runs_what_the_own_one_will_run() -> None:
+    cluster = replace(a_cluster(), storage=S3)
+    own = desired(cluster).services[REGISTRY]
+    name, spec = next_registry(cluster, cluster.replicas[0])
+    assert name == spec["Name"] == f"{REGISTRY}-next"
+    one, two = (s["TaskTemplate"]["ContainerSpec"] for s in (own, spec))
+    assert {k: v for k, v in one.items() if k != "Labels"} == {k: v for k, v in two.items() if k != "Labels"}
+    assert spec["Labels"][names.LABEL_COMPONENT] == "registry-next"
+    assert spec["TaskTemplate"]["Placement"] == own["TaskTemplate"]["Placement"]

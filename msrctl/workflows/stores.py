@@ -1,0 +1,201 @@
+"""Work on image stores from a replica's node: one-shots that mount, or reach, the old and the new store."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import secrets as random
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from msrctl import __version__
+from msrctl.engine.oneshot import config_at, run_oneshot, secret_at
+from msrctl.engine.protocol import ApiError, Conflict
+from msrctl.errors import MsrctlError
+from msrctl.model import names
+from msrctl.storage import backend
+from msrctl.workflows.execute import secret_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from msrctl.engine.protocol import JSON, Engine
+    from msrctl.model.cluster import Replica, Storage
+    from msrctl.secret import Secret
+
+CHECK_SECONDS = 60.0
+FOREVER = 30 * 86400.0
+"""Seconds: a copy takes as long as it takes; what hangs is seen by its progress."""
+COMPONENT = "config"
+"""Component of the descriptions: what a killed run leaves of them is swept with the other configs."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One store as a one-shot gets it.
+
+    Arguments:
+        storage: the store; its secrets are names of swarm secrets.
+        writable: whether the one-shot may change it.
+        labels: for a volume that the engine makes because it is mounted.
+    """
+
+    storage: Storage
+    writable: bool = False
+    labels: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class StoreAnswer:
+    """What a task on stores answered.
+
+    Arguments:
+        result: its last line, with "ok" and numbers.
+        lines: everything, line by line.
+    """
+
+    result: JSON
+    lines: tuple[JSON, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is well."""
+        return bool(self.result["ok"])
+
+    def of(self, kind: str) -> list[JSON]:
+        """The lines of one type."""
+        return [line for line in self.lines if line.get("type") == kind]
+
+
+def on_stores(
+    engine: Engine,
+    replica: Replica,
+    cluster: str,
+    action: str,
+    *,
+    new: Side,
+    old: Side | None = None,
+    options: tuple[str, ...] = (),
+    timeout: float = FOREVER,
+    watch: Callable[[JSON], None] | None = None,
+) -> StoreAnswer:
+    """Runs `msrctl node store ACTION` on a replica's node.
+
+    Arguments:
+        engine: a manager.
+        replica: on whose node, and with whose image.
+        cluster: the cluster's id, for labels.
+        action: see msrctl/transfer/tasks.py.
+        new: the store in question.
+        old: the store to compare or copy from.
+        options: further arguments of the task; no secrets.
+        timeout: seconds.
+        watch: given the newest progress about once a second.
+
+    Raises:
+        MsrctlError: the task could not run (STORE-TASK), for example because a mount failed.
+    """
+    sides = {"new": new} | ({"old": old} if old else {})
+    mounts = [m for name, side in sides.items() if (m := _mount(side, replica, f"/{name}"))]
+    with _described(engine, cluster, replica, sides) as configs:
+        result = run_oneshot(
+            engine,
+            image_id=replica.image,
+            node_id=replica.node_id,
+            args=["node", "store", action, *options],
+            mounts=mounts,
+            configs=configs,
+            secrets=[
+                secret_at(secret, f"{name}.{parameter}")
+                for name, side in sides.items()
+                for parameter, secret in sorted(side.storage.secrets.items())
+            ],
+            # A store that is reached over the network must be seen as the registry will see it: by a
+            # container's resolver and routes, without the node's own /etc/hosts.
+            networks=["host"] if len(mounts) == len(sides) else [],
+            labels={names.LABEL_CLUSTER: cluster},
+            timeout=timeout,
+            user="0:0",
+            wait_gone=False,
+            watch=watch,
+        )
+    last = result.lines[-1] if result.lines else {}
+    if last.get("type") != "result":
+        raise MsrctlError(
+            f"the task on the store ended without an answer on node {replica.node_name}: {result.why}",
+            code="STORE-TASK",
+        )
+    return StoreAnswer(last, result.lines)
+
+
+def _mount(side: Side, replica: Replica, target: str) -> JSON | None:
+    """The mount of one side: volumes by name, since what they hold matters; else as it is tried."""
+    store = backend(side.storage)
+    if side.storage.kind == "volume":
+        mount = store.mount(replica.id, dict(side.labels or {}), target)
+    else:
+        mount = store.trial_mount(target)
+    return {**mount, "ReadOnly": True} if mount and not side.writable else mount
+
+
+@contextlib.contextmanager
+def _described(
+    engine: Engine, cluster: str, replica: Replica, sides: Mapping[str, Side]
+) -> Iterator[list[JSON]]:
+    """The descriptions of the stores as configs while the block runs; they hold no secrets."""
+    references = []
+    try:
+        for name, side in sides.items():
+            text = json.dumps(_description(side.storage, replica), sort_keys=True)
+            # A name of its own for each run: one that removes its own must not take another's away.
+            config = f"dtr-store-{name}-{random.token_hex(6)}"
+            labels = names.labels(cluster, __version__, component=COMPONENT)
+            references.append(config_at(config, f"/run/msrctl/{name}.json"))
+            engine.create(
+                "configs",
+                {"Name": config, "Labels": labels, "Data": base64.b64encode(text.encode()).decode()},
+            )
+        yield references
+    finally:
+        for reference in references:
+            with contextlib.suppress(ApiError):
+                engine.remove("configs", reference["ConfigName"])
+
+
+def _description(storage: Storage, replica: Replica) -> dict[str, Any]:
+    return {
+        "kind": storage.kind,
+        "parameters": storage.parameters,
+        "root_ca": storage.root_ca,
+        "secrets": sorted(storage.secrets),
+        "words": backend(storage).words(replica.id),
+    }
+
+
+@contextlib.contextmanager
+def trial_secrets(
+    engine: Engine, cluster: str, storage: Storage, material: Mapping[str, tuple[Secret, dict[str, str]]]
+) -> Iterator[Storage]:
+    """A store with secrets that exist for as long as the block runs, to be tried before anything changes.
+
+    Arguments:
+        engine: a manager.
+        cluster: the cluster's id, for labels; what a killed run leaves is swept by the next.
+        storage: a store that names secrets which do not exist yet.
+        material: those secrets, by name.
+    """
+    made: dict[str, str] = {}
+    try:
+        for parameter, name in storage.secrets.items():
+            if name not in material:
+                continue
+            trial = f"dtr-trial-{random.token_hex(6)}"
+            labels = names.labels(cluster, __version__, component="secret")
+            made[parameter] = trial
+            engine.create("secrets", secret_body(trial, material[name][0], labels))
+        yield replace(storage, secrets={**storage.secrets, **made})
+    finally:
+        for name in made.values():
+            with contextlib.suppress(ApiError, Conflict):
+                engine.remove("secrets", name)
