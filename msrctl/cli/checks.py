@@ -91,7 +91,7 @@ def certificates(given: Given) -> Iterator[str]:
 
 
 def client_certificates(given: Given) -> Iterator[str]:
-    """Logging in by certificate needs the CA of those certificates."""
+    """Asking clients for a certificate needs the CA of those certificates."""
     if given.sets("enable_client_cert_auth") and not given.sets("client_cert_auth_ca"):
         yield "--enable-client-cert-auth needs --client-cert-auth-ca"
 

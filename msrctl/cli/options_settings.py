@@ -76,8 +76,9 @@ address_options = together(
         "--enable-client-cert-auth",
         variable="ENABLE_CLIENT_CERT_AUTH",
         section=ADDRESS,
-        help="Let clients log in with a certificate of --client-cert-auth-ca.",
-        more="Turn it off again with --enable-client-cert-auth=false.",
+        help="Ask clients for a certificate of --client-cert-auth-ca as well as for their password.",
+        more="The certificate does not stand for a password; what is refused is /v2/, while health checks "
+        "need neither. Turn it off again with --enable-client-cert-auth=false.",
     ),
     option(
         "--custom-ca-cert-bundle",

@@ -371,3 +371,10 @@ def test_every_option_of_the_original_is_there_with_its_variable_in_both_spellin
 def test_images_alone_lists_them_as_the_original_does() -> None:
     assert run("images").stdout == run("images", "list").stdout
     assert run("images").stdout.startswith("msrctl/msr:")
+
+
+@pytest.mark.parametrize("command", ["install", "reconfigure"])
+def test_help_says_that_a_client_certificate_does_not_stand_for_a_password(command: str) -> None:
+    """nginx asks for the certificate, and the registry for the password behind it."""
+    text = " ".join(run(command, "--help").stdout.split())
+    assert "Ask clients for a certificate of --client-cert-auth-ca as well as for their password." in text
