@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from msrctl.engine import lock as locking
 from msrctl.engine.observe import clusters, observe
+from msrctl.engine.protocol import ENDED
 from msrctl.errors import MsrctlError
 from msrctl.model import names
 from msrctl.model.results import (
@@ -121,14 +123,18 @@ def _replica(
 
 
 def _task_state(engine: DockerEngine, service: str) -> str:
+    """State of the service's current task: the newest that runs, else one that may yet, else the newest."""
     if engine.find("services", service) is None:
         return "no service"
     tasks = engine.tasks(service)
     if not tasks:
         return "no task"
-    newest = tasks[0]["Status"]
-    reason = newest.get("Err") or ""
-    return f"{newest['State']}: {reason}" if reason else str(newest["State"])
+    # After a rollback the newest task is the one that was given up, and an older one serves.
+    running = (t for t in tasks if t["Status"]["State"] == "running")
+    coming = (t for t in tasks if t["Status"]["State"] not in ENDED)
+    current = next(chain(running, coming, tasks))["Status"]
+    reason = current.get("Err") or ""
+    return f"{current['State']}: {reason}" if reason else str(current["State"])
 
 
 def _interrupted_words(journal: object, sentence: str) -> str:

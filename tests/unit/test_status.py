@@ -1,0 +1,62 @@
+"""Status tells what is so now: the task that serves, not one that was given up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from plan_support import NGINX, REGISTRY, Recorder, an_engine, put
+
+from msrctl.engine.state import StateStore
+from msrctl.model.requests import CommonRequest, StatusRequest
+from msrctl.workflows import status as telling
+
+if TYPE_CHECKING:
+    from fakes.engine import FakeEngine
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    """A deployment that runs and answers."""
+    made, cluster = an_engine()
+    put(made, cluster)
+    StateStore(made).write(cluster.to_json(), 1, cluster=cluster.id)
+    seen = [telling.probe.Seen(component, ok=True, detail="answers") for component in telling.COMPONENTS]
+    monkeypatch.setattr(telling, "open_engine", lambda _: made)
+    monkeypatch.setattr(telling.probe, "health", lambda *_: seen)
+    return made
+
+
+def _states() -> dict[str, str]:
+    replica = telling.status(StatusRequest(CommonRequest()), Recorder()).replicas[0]
+    return {c.component: c.task_state for c in replica.components}
+
+
+def _task(engine: FakeEngine, name: str, state: str, error: str = "") -> None:
+    """A task that is newer than all others."""
+    service = engine.find("services", name)
+    assert service is not None
+    engine.swarm._task(
+        service, service["Spec"]["TaskTemplate"]["Placement"]["Constraints"][0][9:], state, error
+    )
+
+
+@pytest.mark.parametrize("state", ["shutdown", "failed", "rejected", "starting"])
+def test_the_task_that_runs_counts_and_not_a_newer_one_that_was_given_up(
+    engine: FakeEngine, state: str
+) -> None:
+    _task(engine, REGISTRY, state)
+    assert _states() == {"nginx": "running", "registry": "running"}
+
+
+def test_where_nothing_runs_the_newest_task_tells_why(engine: FakeEngine) -> None:
+    for task in engine.swarm.tasks:
+        task["Status"]["State"] = "shutdown"
+    _task(engine, NGINX, "failed", "the first reason")
+    _task(engine, NGINX, "failed", "task: non-zero exit (1)")
+    _task(engine, REGISTRY, "pending", "no suitable node")
+    _task(engine, REGISTRY, "rejected", "No such image")
+    assert _states() == {
+        "nginx": "failed: task: non-zero exit (1)",
+        "registry": "pending: no suitable node",
+    }
