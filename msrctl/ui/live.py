@@ -17,8 +17,9 @@ from msrctl.ui import words
 from msrctl.ui.reporter import ask
 from msrctl.workflows.reporter import Progress
 
-_TITLE = 12
-_DETAIL = 46
+_TITLE = 26
+"""Columns of a title and the space after it: the name of a service, `dtr-registry-` and twelve hex digits."""
+_DETAIL = 40
 
 
 class TerminalReporter:

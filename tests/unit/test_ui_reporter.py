@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from msrctl.model.names import service
 from msrctl.plan.step import Plan, Step
 from msrctl.ui import reporter as reporting
 from msrctl.ui.live import TerminalReporter
@@ -87,12 +88,31 @@ def test_on_a_terminal_a_step_stays_as_a_line_with_its_outcome_and_time(color: b
     lines = [line.rstrip() for line in shown.replace("\r", "\n").splitlines()]
     assert "in between [not markup]" in lines
     for pattern in (
-        r" ✓ preflight   9 checks {39}0\.\d s",
-        r" ✓ inner       x +0\.\d s",
+        r" ✓ preflight {17}9 checks {33}0\.\d s",
+        r" ✓ inner {21}x +0\.\d s",
         r" ✗ registry +0\.\d s",
     ):
         assert any(re.fullmatch(pattern, line) for line in lines), (pattern, lines)
     assert ("\x1b[" in stream.getvalue()) is color
+
+
+def test_on_a_terminal_titles_of_all_lengths_are_one_column_and_lines_fit() -> None:
+    stream = Terminal()
+    live = TerminalReporter(color=False, stream=stream)
+    for title, detail in (
+        ("preflight", "5 checks on node-1"),
+        (service("registry", "5f0c2a9be417"), "healthy, an upload opens"),
+        (service("nginx", "5f0c2a9be417"), "it answers over HTTPS"),
+    ):
+        with live.step(title, detail):
+            pass
+    lines = stream.getvalue().splitlines()
+    assert (
+        len({line.index(word) for line, word in zip(lines, ("5 checks", "healthy,", "it "), strict=True)})
+        == 1
+    )
+    assert len({line.index("0.") for line in lines}) == 1
+    assert max(map(len, lines)) < 80
 
 
 def test_on_a_terminal_warnings_are_marked_and_kept() -> None:
