@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Change:
-    """One change of a deployment.
+class Transition:
+    """One change of a deployment, from what is observed to a document, ready to be carried out.
 
     Arguments:
         operation: install or reconfigure.
@@ -55,7 +55,9 @@ class Change:
     """What a resumed run needs to know; kept in the journal."""
 
 
-def apply(engine: DockerEngine, report: Reporter, held: Lock, common: CommonRequest, change: Change) -> None:
+def apply(
+    engine: DockerEngine, report: Reporter, held: Lock, common: CommonRequest, change: Transition
+) -> None:
     """Carries the change out and cleans up behind it.
 
     Raises:
@@ -87,7 +89,7 @@ def apply(engine: DockerEngine, report: Reporter, held: Lock, common: CommonRequ
     sweep(engine, change.cluster)
 
 
-def _begin(engine: DockerEngine, common: CommonRequest, change: Change, document: str) -> Journal:
+def _begin(engine: DockerEngine, common: CommonRequest, change: Transition, document: str) -> Journal:
     header = JournalHeader(
         operation=change.operation,
         command=common.command_line,

@@ -21,7 +21,7 @@ from msrctl.storage import backend, from_nfs_options, from_volume_option
 from msrctl.storage.nfs import NfsBackend
 from msrctl.workflows import certificates, preflight, probe, recover
 from msrctl.workflows import material as making
-from msrctl.workflows.apply import Change, apply
+from msrctl.workflows.apply import Transition, apply
 from msrctl.workflows.execute import signals_raise, signals_wait
 from msrctl.workflows.session import lock, open_engine, read_deployment
 from msrctl.workflows.swarm import (
@@ -138,7 +138,7 @@ def _install(
             report,
             held,
             request.common,
-            Change(
+            Transition(
                 operation="install",
                 cluster=cluster,
                 plan=steps,

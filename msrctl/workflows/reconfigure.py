@@ -18,7 +18,7 @@ from msrctl.plan.planner import plan
 from msrctl.plan.step import Plan
 from msrctl.workflows import desire, preflight, probe, recover
 from msrctl.workflows import material as making
-from msrctl.workflows.apply import Change, apply
+from msrctl.workflows.apply import Transition, apply
 from msrctl.workflows.execute import signals_raise
 from msrctl.workflows.session import lock, open_engine, require_deployment
 from msrctl.workflows.swarm import nodes
@@ -78,7 +78,7 @@ def reconfigure(request: ReconfigureRequest, report: Reporter) -> ReconfigureRes
 
 def _change(
     engine: DockerEngine, request: ReconfigureRequest, deployment: Deployment
-) -> tuple[Change, tuple[str, ...]]:
+) -> tuple[Transition, tuple[str, ...]]:
     """The change from the document in force to the one that is asked for, as a plan."""
     before = deployment.cluster
     request = _without_known_password(engine, before, request)
@@ -88,7 +88,7 @@ def _change(
     observed = observe(engine, after.id, wanted)
     title = f"reconfigure {before.url()}: " + (", ".join(why) if why else "nothing new is asked for")
     words = f"generation {after.generation}: {', '.join(why)}" if why else ""
-    change = Change(
+    change = Transition(
         operation="reconfigure",
         cluster=after,
         plan=plan(title, wanted, observed, material.words, words),
@@ -118,7 +118,7 @@ def _without_known_password(
     return request
 
 
-def _resumed(engine: DockerEngine, deployment: Deployment) -> tuple[Change, tuple[str, ...]]:
+def _resumed(engine: DockerEngine, deployment: Deployment) -> tuple[Transition, tuple[str, ...]]:
     """The rest of an interrupted change: from what is observed to the document that it had written."""
     found = recover.interrupted(engine)
     if found is None or found[0].header.operation != "reconfigure":
@@ -134,7 +134,7 @@ def _resumed(engine: DockerEngine, deployment: Deployment) -> tuple[Change, tupl
     after = deployment.cluster
     wanted = desired(after)
     observed = observe(engine, after.id, wanted)
-    change = Change(
+    change = Transition(
         operation="reconfigure",
         cluster=after,
         plan=plan("finish what was interrupted", wanted, observed, {}, ""),

@@ -18,7 +18,7 @@ from msrctl.plan.desired import desired
 from msrctl.plan.planner import plan
 from msrctl.secret import Secret
 from msrctl.workflows import recover
-from msrctl.workflows.apply import Change, apply, sweep
+from msrctl.workflows.apply import Transition, apply, sweep
 
 if TYPE_CHECKING:
     from fakes.engine import FakeEngine
@@ -51,7 +51,7 @@ def _apply(engine: FakeEngine, cluster: Cluster, operation: str = "reconfigure")
     missing = sorted(n for n in wanted.secrets if n not in observed.secrets)
     labels = names.labels(cluster.id, "0.1.0", component="secret")
     steps = plan("x", wanted, observed, dict.fromkeys(missing, "w"), f"generation {cluster.generation}")
-    change = Change(
+    change = Transition(
         operation,
         cluster,
         steps,
