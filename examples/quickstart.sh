@@ -26,6 +26,7 @@ PATH=$PATH:/usr/sbin:/sbin
 export XDG_CACHE_HOME=$STATE/cache PIP_DISABLE_PIP_VERSION_CHECK=1 DEBIAN_FRONTEND=noninteractive
 
 BASE=debian:trixie-slim
+LATEST=msrctl/msr:latest
 ADMIN="admin"
 SAMPLE=quickstart/hello:1.0
 
@@ -234,6 +235,9 @@ record_images() {
 remove_images() {
   local id left
   docker image rm --force "$(recorded registry)/$SAMPLE" >/dev/null 2>&1 || true
+  # An image that has two names does not go by its id.
+  id=$(docker image inspect --format '{{.Id}}' "$LATEST" 2>/dev/null || true)
+  ! recorded images | grep -qxF "${id:-none}" || docker image rm "$LATEST" >/dev/null
   # An image goes after those that were built upon it.
   for _ in 1 2 3 4 5 6; do
     left=()

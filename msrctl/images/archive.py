@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from msrctl.images.errors import ImageError
-from msrctl.images.inventory import ImageEntry, find, image_id, missing
+from msrctl.images.inventory import ImageEntry, find, image_id, missing, tag_unversioned
 from msrctl.images.progress import Progress, silent, time_limit
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _write_failure(reference: str, destination: Path | IO[bytes], error: OSError
 
 
 def load(api: docker.APIClient, source: Path | IO[bytes], progress: Progress = silent) -> LoadResult:
-    """Loads images from the format of ``docker save``.
+    """Loads images from the format of ``docker save``; one of ours is tagged ``latest`` too.
 
     Arguments:
         api: the engine to load them into.
@@ -153,6 +153,8 @@ def _load(api: docker.APIClient, stream: IO[bytes], name: str, progress: Progres
             f"{name} could not be loaded: {reason}",
             hint="it has to be a file that `msrctl images save` or `docker save` wrote, complete",
         )
+    for reference in references:
+        tag_unversioned(api, reference)
     return LoadResult(tuple(find(api, reference) for reference in references))
 
 

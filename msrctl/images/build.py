@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msrctl.images.base import BASE, ensure_base
 from msrctl.images.context import build_hash, write_context
 from msrctl.images.errors import ImageError
-from msrctl.images.inventory import image_reference, inspect
+from msrctl.images.inventory import image_reference, inspect, tag_unversioned
 from msrctl.images.progress import Progress, silent
 from msrctl.images.wheels import dependency_wheels, installation, own_files, own_wheel, requirements
 
@@ -51,7 +51,7 @@ class BuildResult:
 def build(
     api: docker.APIClient, version: str, progress: Progress = silent, *, base: str = BASE, force: bool = False
 ) -> BuildResult:
-    """Builds the image, unless the engine has one that was made from the same things.
+    """Builds the image, unless the engine has one that was made from the same things; tags it ``latest`` too.
 
     Arguments:
         api: the engine; the context is sent to it, so it may be far away.
@@ -131,6 +131,7 @@ def _result(
             f"the build ended early: the engine has no {reference} of what was sent to it",
             hint="look at the engine's own log, then run it again",
         )
+    tag_unversioned(api, reference)
     return BuildResult(reference, image["Id"], image["Size"], built, base, wanted)
 
 

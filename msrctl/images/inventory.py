@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import docker
 
 REPOSITORY = "msrctl/msr"
+# What `docker run msrctl/msr` means, as nobody types a version there.
+UNVERSIONED = "latest"
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,20 @@ def missing(reference: str) -> ImageMissing:
         hint="build it with `msrctl images build`, or bring it along: `msrctl images save FILE` where it is, "
         "`msrctl images load FILE` here",
     )
+
+
+def tag_unversioned(api: docker.APIClient, reference: str) -> None:
+    """Lets `docker run msrctl/msr` run an image of ours: the one that was built or loaded last.
+
+    Services name images by id and msrctl looks for its own version, so nothing that runs follows this tag.
+
+    Arguments:
+        api: the engine that has it.
+        reference: the image; one of another repository is left alone.
+    """
+    repository, _, tag = reference.rpartition(":")
+    if repository == REPOSITORY and tag != UNVERSIONED:
+        api.tag(reference, REPOSITORY, UNVERSIONED)
 
 
 def list_images(api: docker.APIClient | None, version: str) -> ListResult:

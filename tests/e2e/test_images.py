@@ -27,6 +27,7 @@ pytestmark = [
 ]
 
 MSR = 10001
+LATEST = "msrctl/msr:latest"
 
 # What any configuration for a user without rights has to set.
 NGINX = """
@@ -92,6 +93,7 @@ def test_the_image_is_built_on_an_engine_that_has_nothing(
     assert log[0].startswith("pulling debian:trixie-slim")
     assert built.reference == f"msrctl/msr:{__version__}"
     assert image_id(builder.client.api, built.reference) == built.image_id
+    assert image_id(builder.client.api, LATEST) == built.image_id
     assert built.size < 250_000_000
     labels = builder.client.api.inspect_image(built.image_id)["Config"]["Labels"]
     assert labels["io.msrctl.version"] == labels["org.opencontainers.image.version"] == __version__
@@ -175,6 +177,7 @@ def test_a_saved_image_has_the_same_id_on_another_engine(
             (built.reference, built.image_id)
         ]
         assert list_images(other, __version__).images == loaded.images
+        assert image_id(other, LATEST) == built.image_id
         # A second time changes nothing, and a stream is as good as a file.
         with archive.open("rb") as stream:
             assert load(other, stream) == loaded

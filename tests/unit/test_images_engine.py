@@ -19,6 +19,7 @@ from msrctl import images
 from msrctl.images import ImageError, ImageMissing, base
 
 REFERENCE = "msrctl/msr:1.2.3"
+LATEST = "msrctl/msr:latest"
 # `msrctl.images.build` by attribute is the function of that name.
 build_module = importlib.import_module("msrctl.images.build")
 
@@ -90,6 +91,10 @@ class FakeApi:
         if not self.dies:
             self.add(options["tag"], {"io.msrctl.build-hash": options["buildargs"]["BUILD_HASH"]})
         return self.build_lines
+
+    def tag(self, image: str, repository: str, tag: str) -> bool:
+        self.images[f"{repository}:{tag}"] = self.images[image]
+        return True
 
     def get_image(self, _reference: str) -> Iterator[bytes]:
         self.calls.append(f"get limit {self.timeout}")
@@ -259,6 +264,26 @@ def test_a_build_makes_the_image_and_says_what_it_did(api: FakeApi, inputs: list
         result.built = False  # type: ignore[misc]
 
 
+def test_what_was_built_or_found_built_runs_without_a_version(api: FakeApi, inputs: list[str]) -> None:
+    api.add(images.BASE)
+    result = images.build(api, "1.2.3")
+    assert api.images[LATEST]["Id"] == result.image_id
+    api.images[LATEST] = api.images[images.BASE]
+    assert not images.build(api, "1.2.3").built
+    assert api.images[LATEST]["Id"] == result.image_id
+    assert sorted(inputs) == ["own", "x86_64"]
+
+
+@pytest.mark.usefixtures("inputs")
+def test_a_build_that_failed_leaves_the_unversioned_name_where_it_was(api: FakeApi) -> None:
+    api.add(images.BASE)
+    api.add(LATEST, {"io.msrctl.build-hash": "of yesterday"})
+    api.build_lines = [{"error": "no"}]
+    with pytest.raises(ImageError):
+        images.build(api, "1.2.3")
+    assert api.images[LATEST]["Config"]["Labels"] == {"io.msrctl.build-hash": "of yesterday"}
+
+
 def test_a_second_build_from_the_same_inputs_touches_nothing(api: FakeApi, inputs: list[str]) -> None:
     api.add(images.BASE)
     first = images.build(api, "1.2.3")
@@ -398,6 +423,22 @@ def test_load_reports_the_images_of_the_file(api: FakeApi, tmp_path: Path) -> No
     assert api.loaded == b"saved"
     assert images.load(api, io.BytesIO(b"streamed")).images[0].reference == REFERENCE
     assert api.loaded == b"streamed"
+
+
+def test_a_loaded_image_of_ours_runs_without_a_version(api: FakeApi) -> None:
+    api.add(REFERENCE)
+    api.load_lines = [{"stream": f"Loaded image: {REFERENCE}\n"}]
+    loaded = images.load(api, io.BytesIO(b"saved"))
+    assert [entry.reference for entry in loaded.images] == [REFERENCE]
+    assert api.images[LATEST]["Id"] == loaded.images[0].image_id
+
+
+@pytest.mark.parametrize("reference", ["registry:2.8.3", "sha256:1", "mine/msrctl/msr:1.2.3"])
+def test_loading_an_image_of_others_gives_ours_no_other_name(api: FakeApi, reference: str) -> None:
+    api.add(reference)
+    api.load_lines = [{"stream": f"Loaded image: {reference}\n"}]
+    images.load(api, io.BytesIO(b"saved"))
+    assert set(api.images) == {reference}
 
 
 @pytest.mark.parametrize(
