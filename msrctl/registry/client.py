@@ -131,6 +131,33 @@ class Registry:
         answer = self._ask("DELETE", location)
         _expect(answer, 204, f"an upload to {repository} cannot be cancelled", "UPLOAD-CANCEL")
 
+    def drained(self) -> bool:
+        """Whether the replica's proxy has no write under way at this moment (``/-/drained``)."""
+        return self._ask("GET", "/-/drained", may_refuse=True).status_code == 200
+
+    def probe_pull(self, *, look_at: int = 20) -> str:
+        """Pull the manifest of one tag, whichever is found first; returns its name, "" if there is none.
+
+        Arguments:
+            look_at: how many repositories to look through for a tag; deleted ones stay in the catalog.
+
+        Raises:
+            VerifyFailed: a tag is listed and its manifest cannot be pulled.
+        """
+        answer = self._ask("GET", f"/v2/_catalog?n={look_at}")
+        _expect(answer, 200, "the catalog cannot be listed", "LIST")
+        for name in json.loads(answer.content)["repositories"] or []:
+            try:
+                tags = self.tags(name)
+            except VerifyFailed as error:
+                if error.code != "NOT-FOUND":
+                    raise
+                continue
+            if tags:
+                self.pull_manifest(name, tags[0])
+                return f"{name}:{tags[0]}"
+        return ""
+
     def push_blob(self, repository: str, data: bytes) -> str:
         """Push a blob in one piece; returns its digest.
 

@@ -45,7 +45,12 @@ def main(args: Sequence[str]) -> int:
     probe.add_argument("--proxy")
     probe.add_argument("--host", default="")
     probe.add_argument("--upload", action="store_true")
+    probe.add_argument("--pull", action="store_true")
     probe.add_argument("--client-certificates", action="store_true")
+    drained = commands.add_parser("drained")
+    drained.add_argument("proxy")
+    drained.add_argument("--host", required=True)
+    drained.add_argument("--seconds", type=float, required=True)
     remove = commands.add_parser("remove-volume")
     remove.add_argument("name")
     remove.add_argument("--label", action="append", default=[])
@@ -64,6 +69,7 @@ def main(args: Sequence[str]) -> int:
         "usage": _usage,
         "sign": _sign,
         "probe": _probe,
+        "drained": _drained,
         "remove-volume": _remove_volume,
         "gate": _gate,
         "nfs-probe": _nfs_probe,
@@ -150,10 +156,24 @@ def _probe(options: argparse.Namespace) -> Iterator[JSON]:
                 client.probe_upload()
             else:
                 client.ping()
+            pulled = client.probe_pull() if options.pull else ""
         except MsrctlError as error:
             yield {"ok": False, "component": component, "error": str(error), "code": error.code}
         else:
-            yield {"ok": True, "component": component, "seconds": round(time.monotonic() - began, 3)}
+            seconds = round(time.monotonic() - began, 3)
+            yield {"ok": True, "component": component, "pulled": pulled, "seconds": seconds}
+
+
+def _drained(options: argparse.Namespace) -> Iterator[JSON]:
+    """Waits until the proxy has no write under way."""
+    from msrctl.registry.client import Registry
+
+    trust = Path("/run/msrctl/tls.crt").read_text()
+    client = Registry(f"https://{options.host}", ca=trust, connect_to=(options.proxy, 8443))
+    end = time.monotonic() + options.seconds
+    while not (done := client.drained()) and time.monotonic() < end:
+        time.sleep(0.1)
+    yield {"ok": done}
 
 
 def _gate(options: argparse.Namespace) -> Iterator[JSON]:

@@ -16,7 +16,7 @@ from msrctl.workflows.swarm import nodes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from msrctl.engine.protocol import Engine
+    from msrctl.engine.protocol import JSON, Engine
     from msrctl.model.cluster import Cluster, Replica
     from msrctl.secret import Secret
     from msrctl.workflows.swarm import Node
@@ -149,7 +149,14 @@ def client(
 
 
 def through_node(
-    engine: Engine, cluster: Cluster, replica: Replica, *, proxy: bool, upload: bool = True
+    engine: Engine,
+    cluster: Cluster,
+    replica: Replica,
+    *,
+    proxy: bool,
+    upload: bool = True,
+    pull: bool = False,
+    service: str | None = None,
 ) -> tuple[Seen, ...]:
     """Probes from the replica's node over the overlay network, with msrctl's own account.
 
@@ -160,17 +167,17 @@ def through_node(
         proxy: whether to ask the proxy too, not only the registry.
         upload: whether to open an upload, which writes to the store. One that is cancelled leaves a small
             file behind (seen with 2.8), so this is for after a change, not for every look.
+        pull: whether to pull a manifest too, if there is any.
+        service: another registry than the replica's own, by the name of its service.
     """
-    args = ["node", "probe", "--registry", names.service("registry", replica.id)]
+    args = ["node", "probe", "--registry", service or names.service("registry", replica.id)]
     args += ["--upload"] if upload else []
+    args += ["--pull"] if pull else []
     args += ["--client-certificates"] if cluster.settings.enable_client_cert_auth else []
     configs = []
     if proxy:
         args += ["--proxy", names.service("nginx", replica.id), "--host", host_of(cluster, replica)]
-        trust = names.config("nginx", "/etc/nginx/tls.crt", cluster.tls.certificate)
-        if cluster.tls.ca:
-            trust = names.config("nginx", "/etc/nginx/ca.crt", cluster.tls.ca)
-        configs.append(config_at(trust, "/run/msrctl/tls.crt"))
+        configs.append(trust_config(cluster))
     result = run_oneshot(
         engine,
         image_id=replica.image,
@@ -187,7 +194,18 @@ def through_node(
     if not result.lines:
         raise Unreachable(f"the probe on node {replica.node_name} gave no answer: {result.why}", code="PROBE")
     fine = "healthy, an upload opens" if upload else "healthy"
-    return tuple(Seen(x["component"], x["ok"], x.get("error") or fine) for x in result.lines)
+    return tuple(
+        Seen(x["component"], x["ok"], x.get("error") or fine + (", a pull too" if x.get("pulled") else ""))
+        for x in result.lines
+    )
+
+
+def trust_config(cluster: Cluster) -> JSON:
+    """What a probe trusts, as a config for a one-shot at /run/msrctl/tls.crt."""
+    name = names.config("nginx", "/etc/nginx/tls.crt", cluster.tls.certificate)
+    if cluster.tls.ca:
+        name = names.config("nginx", "/etc/nginx/ca.crt", cluster.tls.ca)
+    return config_at(name, "/run/msrctl/tls.crt")
 
 
 def require_all(seen: tuple[Seen, ...], replica: Replica) -> str:
