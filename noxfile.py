@@ -48,7 +48,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def contract(session: nox.Session) -> None:
     """The fake and the real adapters pass the same tests (root, Docker Engine)."""
-    install(session, "test")
+    install(session, "stores", "test")
     session.run("pytest", "tests/contract", *session.posargs, env=REQUIRE_ENGINE)
 
 

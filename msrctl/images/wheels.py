@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,9 +27,14 @@ DISTRIBUTION = "msrctl"
 IMAGE_PYTHON = "3.13"
 IMAGE_GLIBC_MINOR = 41
 REQUIREMENTS = "requirements.txt"
+# The extra whose libraries only the image needs: what runs on nodes is run from it.
+EXTRA = "stores"
 
 # Written by whoever installs a wheel, not part of it.
 _OF_THE_INSTALLER = {"INSTALLER", "REQUESTED", "RECORD", "direct_url.json"}
+
+# The end of a requirement that only the extra has: `; extra == 'stores'`, or that after another condition.
+_OF_THE_EXTRA = re.compile(rf"(\s*;|\s+and)\s*extra == (['\"]){EXTRA}\2\s*$")
 
 
 def installation() -> importlib.metadata.Distribution:
@@ -55,8 +61,9 @@ def editable_source(distribution: importlib.metadata.Distribution) -> Path | Non
 
 
 def requirements(distribution: importlib.metadata.Distribution) -> tuple[str, ...]:
-    """What msrctl needs to run, without its extras, sorted."""
-    return tuple(sorted(line for line in distribution.requires or () if "extra ==" not in line))
+    """What msrctl needs to run in the image, sorted: its extra `EXTRA` goes along, the others do not."""
+    lines = (_OF_THE_EXTRA.sub("", line) for line in distribution.requires or ())
+    return tuple(sorted(line for line in lines if "extra ==" not in line))
 
 
 def own_files(distribution: importlib.metadata.Distribution) -> dict[str, Path]:

@@ -16,7 +16,8 @@ from msrctl.cli.version import commit_hash
 from msrctl.errors import EXIT_CODES
 
 HEAVY = {
-    "bcrypt", "cryptography", "docker", "jinja2", "jsonschema", "requests", "rich", "urllib3", "yaml",
+    "azure", "bcrypt", "botocore", "cryptography", "docker", "google", "jinja2", "jsonschema", "obstore",
+    "requests", "rich", "swiftclient", "urllib3", "yaml",
 }  # fmt: skip
 
 

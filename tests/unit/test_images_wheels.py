@@ -22,6 +22,9 @@ Name: msrctl
 Version: 1.2.3
 Requires-Dist: requests>=2.31
 Requires-Dist: click>=8.1.7
+Provides-Extra: stores
+Requires-Dist: obstore>=0.12; extra == 'stores'
+Requires-Dist: tzdata>=2024; (sys_platform == 'win32') and extra == 'stores'
 Provides-Extra: test
 Requires-Dist: pytest>=8.1; extra == 'test'
 """
@@ -119,8 +122,25 @@ def test_the_files_of_an_editable_installation_are_its_sources(site: Path, tmp_p
     assert list(found) == ["msrctl/a.py", "pyproject.toml", "schemas/s.json"]
 
 
-def test_extras_are_not_needed_in_the_image(site: Path) -> None:
-    assert wheels.requirements(install(site)) == ("click>=8.1.7", "requests>=2.31")
+def test_the_image_needs_the_libraries_of_stores_and_of_no_other_extra(site: Path) -> None:
+    assert wheels.requirements(install(site)) == (
+        "click>=8.1.7",
+        "obstore>=0.12",
+        "requests>=2.31",
+        "tzdata>=2024; (sys_platform == 'win32')",
+    )
+
+
+def test_an_installation_takes_the_libraries_of_stores_into_the_image() -> None:
+    needed = {line.partition(">")[0] for line in wheels.requirements(wheels.installation())}
+    assert {
+        "azure-storage-blob",
+        "botocore",
+        "google-cloud-storage",
+        "obstore",
+        "python-swiftclient",
+    } <= needed
+    assert "pytest" not in needed
 
 
 def test_wheels_are_downloaded_once_for_a_list_and_a_processor(
