@@ -122,3 +122,22 @@ class Interrupted(MsrctlError):
 
     exit_code = 130
     default_code = "INTERRUPTED"
+
+
+INTERNAL = "INTERNAL"
+"""Code of an error that only a defect of msrctl explains."""
+INTERNAL_HINT = "This is a defect of msrctl. Run it again with --debug to see the traceback, and report that."
+
+
+def internal(error: BaseException) -> str:
+    """An exception that nobody expected, with its place but without its text, which may hold anything."""
+    last = error.__traceback__
+    while last and last.tb_next:
+        last = last.tb_next
+    place = f" in {last.tb_frame.f_code.co_filename.rpartition('/')[2]}:{last.tb_lineno}" if last else ""
+    return f"internal error: {type(error).__name__}{place}"
+
+
+def words(error: BaseException) -> str:
+    """An exception as a user may see it."""
+    return str(error) if isinstance(error, MsrctlError | OSError) else internal(error)

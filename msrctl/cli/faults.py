@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from msrctl.cli.invocation import Invocation
-from msrctl.errors import Interrupted, MsrctlError, UsageFault
+from msrctl.errors import INTERNAL, INTERNAL_HINT, Interrupted, MsrctlError, UsageFault, internal
 
 
 def exit_code_of(run: Callable[[], Any], invocation: Invocation) -> int:
@@ -73,15 +73,11 @@ def as_fault(error: BaseException) -> MsrctlError:
         return MsrctlError(error.format_message())
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return Interrupted("interrupted")
-    last = error.__traceback__
-    while last and last.tb_next:
-        last = last.tb_next
-    place = f" in {os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno}" if last else ""  # noqa: PTH119 - pathlib is not worth importing here
     return MsrctlError(
-        f"internal error: {type(error).__name__}{place}",
-        code="INTERNAL",
+        internal(error),
+        code=INTERNAL,
         state="It is not known how far the command got; msrctl status shows what is there.",
-        hint="This is a defect of msrctl. Run it again with --debug to see the traceback, and report that.",
+        hint=INTERNAL_HINT,
     )
 
 

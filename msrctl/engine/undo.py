@@ -15,7 +15,7 @@ from msrctl.engine.gate import set_gate
 from msrctl.engine.protocol import Conflict, OutOfSequence
 from msrctl.engine.removal import IN_USE_SECONDS, remove_when_free
 from msrctl.engine.volumes import remove_volume
-from msrctl.errors import MsrctlError, WrongState
+from msrctl.errors import MsrctlError, WrongState, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,8 +49,8 @@ def undo(engine: Engine, entries: Iterable[tuple[int, str, list[JSON]]], warn: C
         for record in records:
             try:
                 undo_one(engine, record)
-            except MsrctlError as error:
-                failed.append(f"{record['op']} {record['name']}: {error}")
+            except Exception as error:  # noqa: BLE001 - the other records are undone all the same
+                failed.append(f"{record.get('op')} {record.get('name')}: {words(error)}")
                 warn(f"not undone: {failed[-1]}")
     if failed:
         raise MsrctlError(

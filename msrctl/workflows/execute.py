@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from msrctl.engine.converge import wait_running
 from msrctl.engine.undo import committed, undo
-from msrctl.errors import Interrupted, Locked, MsrctlError, Partial, PreflightFailed, RolledBack, VerifyFailed
+from msrctl.errors import (
+    INTERNAL,
+    INTERNAL_HINT,
+    Interrupted,
+    Locked,
+    MsrctlError,
+    Partial,
+    PreflightFailed,
+    RolledBack,
+    VerifyFailed,
+    words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +45,7 @@ KINDS: dict[str, Kind] = {
     "service": "services",
 }
 
-SERVING = frozenset({("create", "service"), ("update", "service"), ("close", "gate"), ("switch", "gate")})
+SERVING = frozenset({("create", "service"), ("update", "service"), ("close", "gate"), ("switch", "proxy")})
 """Steps that touch what serves: from then on a failure is a rollback, before it nothing has happened."""
 
 
@@ -94,7 +105,7 @@ class Execution:
 
         Raises:
             PreflightFailed, VerifyFailed: a check failed before anything that serves was touched.
-            RolledBack: a step failed; everything is as before.
+            RolledBack: a step failed, also by a defect (code INTERNAL); everything is as before.
             Partial: a step failed after the point from which only forward loses nothing.
             Interrupted: a signal came; everything is as before.
             Locked: somebody took the lock away; the journal tells the next run what there is to undo.
@@ -110,7 +121,7 @@ class Execution:
                     self._act(step)
         except Locked as error:
             self._stop(error)
-        except (MsrctlError, KeyboardInterrupt, OSError) as error:
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a defect must not leave half a change
             with signals_wait():
                 self._go_back(error)
 
@@ -127,7 +138,7 @@ class Execution:
         begun = self._journal.begun()
         if committed(begun):
             raise Partial(
-                f"{error}",
+                words(error),
                 state="The new store serves and holds everything; only tidying up is left. Nothing is lost.",
                 hint="Finish it with msrctl reconfigure --resume.",
             ) from error
@@ -141,13 +152,13 @@ class Execution:
             ) from error
         if isinstance(error, PreflightFailed | VerifyFailed) and not self._served:
             raise error
-        details = error.details if isinstance(error, MsrctlError) else ()
+        fault = error if isinstance(error, MsrctlError) else _unexpected(error)
         raise RolledBack(
-            str(error),
-            code=error.code if isinstance(error, MsrctlError) else None,
+            fault.message,
+            code=fault.code,
             state="Everything that had been begun was undone; what ran before still runs.",
-            hint=error.hint if isinstance(error, MsrctlError) else None,
-            details=details,
+            hint=fault.hint,
+            details=fault.details,
         ) from error
 
     def _act(self, step: Step) -> None:
@@ -191,6 +202,13 @@ class Execution:
                 return [{"op": "restore", "kind": "services", "name": step.name, "spec": spec}]
             case _:
                 return []
+
+
+def _unexpected(error: BaseException) -> MsrctlError:
+    """What the system refused, in its own words, or a defect of msrctl."""
+    if isinstance(error, OSError):
+        return RolledBack(words(error))
+    return RolledBack(words(error), code=INTERNAL, hint=INTERNAL_HINT)
 
 
 def secret_body(name: str, material: Secret, labels: dict[str, str]) -> dict[str, Any]:

@@ -175,6 +175,34 @@ def test_failing_update_restores_what_ran_before() -> None:
     assert run.report.warnings == ["Going back: what was begun is being undone."]
 
 
+@pytest.mark.parametrize("defect", [TypeError("s3cret"), AssertionError("s3cret"), KeyError("s3cret")])
+def test_defect_in_a_step_is_rolled_back_and_told_as_one(defect: Exception) -> None:
+    run, before = a_change()
+    specs = {s["Spec"]["Name"]: s["Spec"] for s in run.engine.list("services")}
+    run.fail_at("update", "services", NGINX, defect)
+    with pytest.raises(
+        RolledBack, match=f"internal error: {type(defect).__name__} in test_execute.py:"
+    ) as error:
+        run.go()
+    assert (error.value.code, error.value.exit_code) == ("INTERNAL", 8)
+    assert "was undone" in (error.value.state or "")
+    assert "--debug" in (error.value.hint or "")
+    assert "s3cret" not in f"{error.value} {error.value.details}"
+    assert error.value.__cause__ is defect
+    assert left(run.engine) == before
+    assert {s["Spec"]["Name"]: s["Spec"] for s in run.engine.list("services")} == specs
+    assert Journal.open(run.engine) is None
+
+
+def test_what_the_system_refuses_is_rolled_back_in_its_own_words() -> None:
+    run, before = a_change()
+    run.fail_at("update", "services", NGINX, OSError(28, "No space left on device"))
+    with pytest.raises(RolledBack, match="No space left on device") as error:
+        run.go()
+    assert error.value.code == "ROLLED-BACK"
+    assert left(run.engine) == before
+
+
 def test_failed_check_before_anything_serves_keeps_its_own_error() -> None:
     run, before = a_change()
 
@@ -329,6 +357,24 @@ def test_incomplete_undo_keeps_the_journal_and_names_what_is_left() -> None:
     rest = left(run.engine)
     assert (rest["services"], rest["secrets"], rest["volumes"]) == ([], [], [])
     assert rest["networks"] == [names.NETWORK]
+
+
+def test_defect_in_one_undo_leaves_none_of_the_others_out() -> None:
+    run = an_install()
+
+    def before(verb: str, kind: str, name: str) -> None:
+        if verb == "create" and name == NGINX:
+            raise ApiError(500, "the disk is full", "create")
+        if verb == "remove" and kind == "volumes":
+            raise ZeroDivisionError
+
+    run.engine.swarm.before = before
+    with pytest.raises(MsrctlError) as error:
+        run.go()
+    assert error.value.code == "UNDO-INCOMPLETE"
+    assert "internal error: ZeroDivisionError" in error.value.details[0]
+    rest = left(run.engine)
+    assert (rest["services"], rest["secrets"], rest["networks"]) == ([], [], [])
 
 
 def test_resumed_operation_goes_on_counting() -> None:
