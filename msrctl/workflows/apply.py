@@ -9,9 +9,10 @@ from msrctl.engine.journal import Journal, JournalHeader
 from msrctl.engine.process import this_process
 from msrctl.engine.protocol import ApiError
 from msrctl.engine.state import StateStore, document_name
+from msrctl.errors import MsrctlError, Partial, words
 from msrctl.model import names
 from msrctl.plan.desired import desired
-from msrctl.workflows.execute import Execution
+from msrctl.workflows.execute import Execution, signals_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,6 +63,7 @@ def apply(
 
     Raises:
         RolledBack, Interrupted: nothing has changed.
+        Partial: it is done and serves, but its journal could not be taken away.
     """
     store = StateStore(engine)
     document = change.cluster.to_json()
@@ -85,8 +87,27 @@ def apply(
         fresh=change.operation == "install",
     )
     execution.run(change.plan)
-    journal.close()
-    sweep(engine, change.cluster)
+    # From here on the change is done, whatever happens: no signal and no error makes it undone.
+    with signals_wait():
+        _finish(engine, report, journal, change.cluster)
+
+
+def _finish(engine: DockerEngine, report: Reporter, journal: Journal, cluster: Cluster) -> None:
+    try:
+        journal.close()
+    except MsrctlError as error:
+        raise Partial(
+            f"the journal could not be taken away: {error}",
+            code="JOURNAL-LEFT",
+            state=f"Everything else is done, and {cluster.url()} serves.",
+            hint=f"docker config rm {names.JOURNAL}; until then msrctl takes this run for one that was "
+            "interrupted, and msrctl install would take it back.",
+            details=error.details,
+        ) from error
+    try:
+        sweep(engine, cluster)
+    except Exception as error:  # noqa: BLE001 - what is done does not fail because of what is left over
+        report.warn(f"It is done, but what nobody needs any more was not all removed: {words(error)}")
 
 
 def _begin(engine: DockerEngine, common: CommonRequest, change: Transition, document: str) -> Journal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,7 @@ from msrctl.engine.journal import Journal, JournalHeader
 from msrctl.engine.observe import observe
 from msrctl.engine.protocol import ApiError
 from msrctl.engine.state import StateStore
-from msrctl.errors import RolledBack
+from msrctl.errors import Partial, RolledBack, Unreachable
 from msrctl.model import names
 from msrctl.model.requests import CommonRequest
 from msrctl.plan.desired import desired
@@ -19,6 +21,7 @@ from msrctl.plan.planner import plan
 from msrctl.secret import Secret
 from msrctl.workflows import recover
 from msrctl.workflows.apply import Transition, apply, sweep
+from msrctl.workflows.execute import signals_raise
 
 if TYPE_CHECKING:
     from fakes.engine import FakeEngine
@@ -45,7 +48,9 @@ def _deployed() -> tuple[FakeEngine, Cluster]:
     return engine, cluster
 
 
-def _apply(engine: FakeEngine, cluster: Cluster, operation: str = "reconfigure") -> Plan:
+def _apply(
+    engine: FakeEngine, cluster: Cluster, operation: str = "reconfigure", report: Recorder | None = None
+) -> Plan:
     wanted = desired(cluster)
     observed = observe(engine, cluster.id, wanted)
     missing = sorted(n for n in wanted.secrets if n not in observed.secrets)
@@ -60,7 +65,7 @@ def _apply(engine: FakeEngine, cluster: Cluster, operation: str = "reconfigure")
         probe=lambda _: "ok",
     )
     held: Lock = Held()  # type: ignore[assignment]
-    apply(engine, Recorder(), held, CommonRequest(max_wait=2.0), change)  # type: ignore[arg-type]
+    apply(engine, report or Recorder(), held, CommonRequest(max_wait=2.0), change)  # type: ignore[arg-type]
     return steps
 
 
@@ -135,6 +140,46 @@ def test_a_finished_change_leaves_only_what_is_wanted_and_the_document_before() 
     assert _names(engine, "configs") - documents == wanted.configs.keys()
     assert _names(engine, "secrets") == wanted.secrets
     assert Journal.open(engine) is None
+
+
+@pytest.mark.parametrize("fault", [Unreachable("gone"), ZeroDivisionError(), None])
+def test_a_change_that_is_done_stays_done_whatever_tidying_meets(fault: Exception | None) -> None:
+    """None: a signal comes in the middle of it."""
+    engine, cluster = _deployed()
+    after = with_settings(cluster, log_level="debug").next_generation()
+    report = Recorder()
+
+    def before(verb: str, kind: str, name: str) -> None:
+        if verb == "remove" and Journal.open(engine) is None:
+            if fault:
+                raise fault
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    engine.swarm.before = before
+    with signals_raise():
+        _apply(engine, after, report=report)
+    assert bool(report.warnings) is bool(fault)
+    assert "It is done" in " ".join(report.warnings) or fault is None
+    stored = StateStore(engine).read()
+    assert stored is not None
+    assert stored.generation == 2
+    assert not plan("x", desired(after), observe(engine, after.id, desired(after)), {}, "")
+
+
+def test_a_journal_that_cannot_be_taken_away_is_told_with_what_serves() -> None:
+    engine, cluster = _deployed()
+
+    def before(verb: str, kind: str, name: str) -> None:
+        journal = engine.find("configs", names.JOURNAL)
+        if verb == "remove" and journal and journal["ID"] == name:
+            raise ApiError(500, "raft is gone", "remove")
+
+    engine.swarm.before = before
+    with pytest.raises(Partial) as error:
+        _apply(engine, with_settings(cluster, log_level="debug").next_generation())
+    assert error.value.code == "JOURNAL-LEFT"
+    assert "serves" in (error.value.state or "")
+    assert names.JOURNAL in (error.value.hint or "")
 
 
 def test_a_config_that_is_still_used_stays_until_the_next_change() -> None:
