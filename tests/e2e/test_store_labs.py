@@ -147,7 +147,8 @@ def test_a_service_account_without_a_right_is_refused(engine: Host, lab: Lab, fa
     reader = fake_gcs.others["without-create"]
     with names_for(lab, *reader.needs_hosts), trial_registry(engine, REFERENCE, reader) as registry:
         assert registry.push("team/app", b"read only").status_code >= 500
-        assert "does not have storage.objects.create access" in logs(engine, registry)
+        denied = "does not have storage.objects.create access"
+        eventually(lambda: denied in logs(engine, registry), 10, what="the registry logs why")
 
 
 def test_a_frozen_store_answers_again_when_it_thaws(moto_s3: MotoStore) -> None:

@@ -86,6 +86,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body go separately: each answer would take 40 ms longer
     server: Front
 
     def do_GET(self) -> None:
@@ -168,7 +169,10 @@ class Handler(BaseHTTPRequestHandler):
     def _hand_back(self, answer: http.client.HTTPResponse) -> None:
         self.send_response(answer.status)
         for name, value in answer.getheaders():
-            if name.lower() not in HOP_BY_HOP:
+            if name.lower() == "location":
+                # The fake was asked in plain http and hands out such addresses for the parts of an upload.
+                self.send_header(name, value.replace("http://", "https://", 1))
+            elif name.lower() not in HOP_BY_HOP:
                 self.send_header(name, value)
         length = answer.getheader("Content-Length")
         if length is None and self.command != "HEAD":
