@@ -9,9 +9,12 @@ from msrctl.engine.protocol import ENDED
 from msrctl.errors import MsrctlError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from msrctl.engine.protocol import JSON, Engine
 
 POLL_SECONDS = 0.15
+FAILED = frozenset({"failed", "rejected"})
 FAILURES = 2
 """A task that failed this often for one spec is not going to work: swarm would try for ever."""
 REPLACING = ("ContainerSpec", "Resources", "RestartPolicy", "LogDriver", "ForceUpdate")
@@ -19,13 +22,22 @@ PATIENCE_SECONDS = 6.0
 """How long a task may wait for a place, for example for a port that its predecessor still holds."""
 
 
-def wait_running(engine: Engine, service: str, timeout: float, *, going_back: bool = False) -> JSON:
+def wait_running(
+    engine: Engine,
+    service: str,
+    timeout: float,
+    *,
+    before: Collection[str] = (),
+    going_back: bool = False,
+) -> JSON:
     """The one task of a service that runs its present spec; all older tasks have ended.
 
     Arguments:
         engine: any manager.
         service: the service's name.
         timeout: seconds.
+        before: ids of tasks from before the update (`task_ids`): the swarm keeps some that have ended, also
+            of this very spec, and that they failed then says nothing now.
         going_back: whether an earlier spec is what is wanted: then the engine's own rollback is welcome.
 
     Raises:
@@ -43,11 +55,12 @@ def wait_running(engine: Engine, service: str, timeout: float, *, going_back: bo
         old = [t for t in tasks if not _runs(t, found) and t["Status"]["State"] not in ENDED]
         update = (found.get("UpdateStatus") or {}).get("State", "")
         if update.endswith("paused") or (update.startswith("rollback") and not going_back):
-            raise _failure(engine, service, tasks, "the engine rolled the update back")
+            new = [t for t in tasks if t["ID"] not in before]
+            raise _failure(engine, service, new, "the engine rolled the update back")
         # The engine says "updating" for as long as it watches a new task; its being healthy is enough.
         if running and not old:
             return running[0]
-        failed = [t for t in current if t["Status"]["State"] in {"failed", "rejected"}]
+        failed = [t for t in current if t["Status"]["State"] in FAILED and t["ID"] not in before]
         if len(failed) >= FAILURES:
             raise _failure(engine, service, failed, "its tasks fail")
         waiting = [t["Status"].get("Err") for t in current if t["Status"]["State"] == "pending"]
@@ -56,6 +69,12 @@ def wait_running(engine: Engine, service: str, timeout: float, *, going_back: bo
         if time.monotonic() > end:
             raise _failure(engine, service, current or tasks, f"it does not run after {timeout:.0f} s")
         time.sleep(POLL_SECONDS)
+
+
+def task_ids(engine: Engine, service: str) -> frozenset[str]:
+    """Ids of all tasks of a service by name, also of those that have ended; none if there is no service."""
+    found = engine.find("services", service)
+    return frozenset(t["ID"] for t in engine.tasks(found["ID"])) if found else frozenset()
 
 
 def wait_gone(engine: Engine, services: list[str], timeout: float) -> None:

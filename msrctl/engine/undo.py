@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from msrctl.engine.converge import wait_gone, wait_running
+from msrctl.engine.converge import task_ids, wait_gone, wait_running
 from msrctl.engine.gate import set_gate
 from msrctl.engine.protocol import Conflict, OutOfSequence
 from msrctl.engine.removal import IN_USE_SECONDS, remove_when_free
@@ -96,6 +96,7 @@ def remove(engine: Engine, kind: Kind, name: str) -> None:
 
 def restore_service(engine: Engine, name: str, spec: JSON) -> None:
     """Puts a service back to an earlier spec and waits until it runs it; creates it anew if it is gone."""
+    before = task_ids(engine, name)
     for left in reversed(range(20)):
         found = engine.find("services", name)
         try:
@@ -108,4 +109,4 @@ def restore_service(engine: Engine, name: str, spec: JSON) -> None:
             if not left:
                 raise
             time.sleep(0.2)  # the engine itself is rolling it back at this moment
-    wait_running(engine, name, RESTORE_SECONDS, going_back=True)
+    wait_running(engine, name, RESTORE_SECONDS, before=before, going_back=True)

@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from msrctl.engine.converge import wait_running
+from msrctl.engine.converge import task_ids, wait_running
 from msrctl.engine.undo import committed, undo
 from msrctl.errors import (
     INTERNAL,
@@ -99,6 +99,7 @@ class Execution:
         self._actions = actions or {}
         self._fresh = fresh
         self._served = False
+        self._tasks_before: dict[str, frozenset[str]] = {}
 
     def run(self, plan: Plan) -> None:
         """All steps in order.
@@ -178,10 +179,12 @@ class Execution:
             case "update", "service":
                 assert step.spec is not None
                 found = self._observed.services[step.name]
+                self._tasks_before[step.name] = task_ids(self._engine, step.name)
                 self._engine.update("services", found["ID"], found["Version"]["Index"], step.spec)
             case "check", "service":
                 with self._report.step(step.name) as progress:
-                    wait_running(self._engine, step.name, self._max_wait)
+                    before = self._tasks_before.get(step.name, ())
+                    wait_running(self._engine, step.name, self._max_wait, before=before)
                     progress.detail(self._probe(step.name))
             case _:  # pragma: no cover - the planner makes no other steps
                 raise AssertionError(step)

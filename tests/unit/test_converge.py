@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from plan_support import an_engine, put
 
-from msrctl.engine.converge import wait_running
+from msrctl.engine.converge import task_ids, wait_running
 from msrctl.errors import MsrctlError
 
 
@@ -34,3 +34,31 @@ def test_a_task_of_the_spec_before_is_not_taken_for_the_new_one(change: Any, rep
         return
     with pytest.raises(MsrctlError, match="does not run after"):
         wait_running(engine, name, 0.3)
+
+
+def test_failures_of_the_same_spec_from_before_the_update_do_not_count() -> None:
+    """A spec that is asked for again: the swarm still lists how it once failed, while its new task starts."""
+    engine, cluster = an_engine()
+    put(engine, cluster)
+    name = f"dtr-nginx-{cluster.replicas[0].id}"
+    service = engine.find("services", name)
+    assert service is not None
+    node = cluster.replicas[0].node_id
+    engine.swarm._end([t for t in engine.swarm.tasks if t["ServiceID"] == service["ID"]])
+    for _ in range(3):
+        engine.swarm._task(service, node, "failed", "the store was away")
+    with pytest.raises(MsrctlError, match="its tasks fail: the store was away"):
+        wait_running(engine, name, 1)
+    before = task_ids(engine, name)
+    assert len(before) == 4
+    engine.swarm._task(service, node, "starting")
+    with pytest.raises(MsrctlError, match="does not run after"):
+        wait_running(engine, name, 0.3, before=before)
+    engine.swarm.tasks[-1]["Status"]["State"] = "failed"
+    engine.swarm._task(service, node, "failed", "and now for another reason")
+    with pytest.raises(MsrctlError, match="its tasks fail: and now for another reason"):
+        wait_running(engine, name, 1, before=before)
+
+
+def test_a_service_that_is_not_there_has_no_tasks() -> None:
+    assert task_ids(an_engine()[0], "dtr-nginx-0") == frozenset()

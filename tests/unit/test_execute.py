@@ -175,6 +175,22 @@ def test_failing_update_restores_what_ran_before() -> None:
     assert run.report.warnings == ["Going back: what was begun is being undone."]
 
 
+def test_only_tasks_since_the_update_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _ = a_change()
+    ids = {s["Spec"]["Name"]: s["ID"] for s in run.engine.list("services")}
+    known = {name: {t["ID"] for t in run.engine.tasks(ident)} for name, ident in ids.items()}
+    waited: dict[str, set[str]] = {}
+
+    def wait(engine: Any, name: str, timeout: float, *, before: Any) -> None:
+        waited[name] = set(before)
+
+    monkeypatch.setattr("msrctl.workflows.execute.wait_running", wait)
+    run.go()
+    updated = [step.name for step in run.plan if step.action == "update"]
+    assert waited == {name: known[name] for name in updated}
+    assert all(waited.values())
+
+
 @pytest.mark.parametrize("defect", [TypeError("s3cret"), AssertionError("s3cret"), KeyError("s3cret")])
 def test_defect_in_a_step_is_rolled_back_and_told_as_one(defect: Exception) -> None:
     run, before = a_change()
