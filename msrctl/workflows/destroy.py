@@ -5,6 +5,7 @@ It goes forward only, and the cluster document goes last: killed halfway, it is 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msrctl.engine import lock as locking
@@ -22,6 +23,8 @@ from msrctl.workflows.session import lock, open_engine, read_deployment, require
 from msrctl.workflows.swarm import leave_unused, swarm_state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from msrctl.engine.docker import DockerEngine
     from msrctl.model.cluster import Cluster
     from msrctl.model.requests import DestroyRequest
@@ -36,30 +39,52 @@ def destroy(request: DestroyRequest, report: Reporter) -> DestroyResult:
         UsageFault: nobody can be asked, and neither --yes nor --replica-id is given.
     """
     engine = open_engine(request.common)
-    cluster = _cluster(engine, report)
+    found = _found(engine, request, report.warn if request.dry_run else lambda _: None)
+    if not found.steps:
+        _finish(engine)
+        raise _nothing(engine)
+    if request.dry_run:
+        return DestroyResult(found.steps, dry_run=True, kept_volumes=found.kept)
+    _require_somebody_to_ask(request, report)
+    with lock(engine, request.common, report):
+        # Again: whoever had the lock until now may have changed everything.
+        found = _found(engine, request, report.warn)
+        if not found.steps:
+            raise _nothing(engine)
+        report.plan(found.steps)
+        _confirm(request, report, found.kept)
+        sweep_oneshots(engine, older_than=0)
+        for step in found.steps:
+            _carry_out(engine, found.cluster, step)
+        remove(engine, "configs", names.JOURNAL)  # by name: one that cannot be read goes too
+    left = ("swarm (install had made it)",) if leave_unused(engine) else ()
+    removed = tuple(f"{s.kind} {s.name}" for s in found.steps)
+    return DestroyResult(found.steps, removed=(*removed, *left), kept_volumes=found.kept)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What there is to take away: the cluster if its document can be read, the steps, volumes that stay."""
+
+    cluster: Cluster | None
+    steps: Plan
+    kept: tuple[str, ...]
+
+
+def _found(engine: DockerEngine, request: DestroyRequest, warn: Callable[[str], None]) -> _Found:
+    cluster = _cluster(engine, warn)
     if cluster and request.replica_id:
         require_replica(cluster, request.replica_id)
     steps = _plan(engine, cluster, request)
-    if not steps:
-        _finish(engine)
-        raise WrongState(
-            f"nothing of msrctl is in the swarm of the engine at {engine.endpoint}",
-            code="NOT-INSTALLED",
-            state="Nothing was changed.",
-        )
-    kept = () if request.remove_data else _volumes(engine, cluster)
-    if request.dry_run:
-        return DestroyResult(steps, dry_run=True, kept_volumes=kept)
-    report.plan(steps)
-    _confirm(request, report, kept)
-    with lock(engine, request.common, report):
-        sweep_oneshots(engine, older_than=0)
-        for step in steps:
-            _carry_out(engine, cluster, step)
-        remove(engine, "configs", names.JOURNAL)  # by name: one that cannot be read goes too
-    left = ("swarm (install had made it)",) if leave_unused(engine) else ()
-    removed = tuple(f"{s.kind} {s.name}" for s in steps)
-    return DestroyResult(steps, removed=(*removed, *left), kept_volumes=kept)
+    return _Found(cluster, steps, () if request.remove_data or not steps else _volumes(engine, cluster))
+
+
+def _nothing(engine: DockerEngine) -> WrongState:
+    return WrongState(
+        f"nothing of msrctl is in the swarm of the engine at {engine.endpoint}",
+        code="NOT-INSTALLED",
+        state="Nothing was changed.",
+    )
 
 
 def _finish(engine: DockerEngine) -> None:
@@ -72,14 +97,14 @@ def _finish(engine: DockerEngine) -> None:
         leave_unused(engine)
 
 
-def _cluster(engine: DockerEngine, report: Reporter) -> Cluster | None:
+def _cluster(engine: DockerEngine, warn: Callable[[str], None]) -> Cluster | None:
     """The cluster of the document; None if there is none, or none that can be read: labels must do."""
     try:
         deployment = read_deployment(engine)
     except WrongState as error:
         if error.code != "STATE-DAMAGED":
             raise
-        report.warn(f"{error}; what carries msrctl's labels is taken away")
+        warn(f"{error}; what carries msrctl's labels is taken away")
         return None
     return deployment.cluster if deployment else None
 
@@ -133,23 +158,23 @@ def _gates(cluster: Cluster | None) -> tuple[str, ...]:
     return tuple(names.gate_volume(r.id) for r in cluster.replicas) if cluster else ()
 
 
-def _confirm(request: DestroyRequest, report: Reporter, kept: tuple[str, ...]) -> None:
-    if request.yes:
-        return
-    if report.interactive:
-        data = (
-            "ALL IMAGES ARE DELETED."
-            if request.remove_data
-            else f"Images are kept: {', '.join(kept) or 'none'}."
-        )
-        if not report.confirm(f"Take all of this away? {data}"):
-            raise WrongState("not confirmed", code="NOT-CONFIRMED", state="Nothing was changed.")
-        return
+def _require_somebody_to_ask(request: DestroyRequest, report: Reporter) -> None:
     # Naming the replica was all the confirmation that the original wanted; data need more than that.
-    if request.remove_data or not request.replica_id:
+    confirmed = request.yes or (request.replica_id and not request.remove_data)
+    if not confirmed and not report.interactive:
         raise UsageFault(
             "destroy needs a confirmation, and there is no terminal to ask on",
             code="CONFIRM",
             state="Nothing was changed.",
             hint="Add --yes" + ("." if request.remove_data else ", or name the replica with --replica-id."),
         )
+
+
+def _confirm(request: DestroyRequest, report: Reporter, kept: tuple[str, ...]) -> None:
+    if request.yes or not report.interactive:
+        return
+    data = (
+        "ALL IMAGES ARE DELETED." if request.remove_data else f"Images are kept: {', '.join(kept) or 'none'}."
+    )
+    if not report.confirm(f"Take all of this away? {data}"):
+        raise WrongState("not confirmed", code="NOT-CONFIRMED", state="Nothing was changed.")

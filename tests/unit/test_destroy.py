@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from plan_support import REPLICA, Recorder, an_engine, put
+from plan_support import REPLICA, Recorder, an_engine, put, with_settings
 
 from msrctl.engine.journal import Journal, JournalHeader
 from msrctl.engine.protocol import ApiError
@@ -64,6 +64,69 @@ def test_the_document_goes_last_and_services_first(engine: FakeEngine) -> None:
     assert kinds == sorted(kinds, key=["service", "volume", "secret", "network", "config"].index)
     documents = [name for _, name in steps if name.startswith("msrctl-state-")]
     assert documents == [steps[-1][1]]
+
+
+def test_the_plan_is_made_under_the_lock(engine: FakeEngine) -> None:
+    """Whoever had the lock until now may have written a document, and begun services."""
+    made: list[str] = []
+
+    def reconfigured(verb: str, kind: str, name: str) -> None:
+        if name == names.LOCK and not made:
+            made.append(name)
+            cluster = with_settings(an_engine()[1], log_level="debug").next_generation()
+            StateStore(engine).write(cluster.to_json(), 2, cluster=cluster.id)
+            labels = names.labels(cluster.id, "0.1.0", component="secret")
+            engine.create("secrets", {"Name": "made-meanwhile", "Data": "eA==", "Labels": labels})
+
+    engine.swarm.before = reconfigured
+    result = _destroy()
+    assert made
+    assert _left(engine) == []
+    assert "secret made-meanwhile" in result.removed
+
+
+def test_what_somebody_else_destroyed_meanwhile_is_said_to_be_gone(engine: FakeEngine) -> None:
+    def destroyed(verb: str, kind: str, name: str) -> None:
+        if verb == "create" and name == names.LOCK:
+            engine.swarm.before = lambda *_: None
+            for one in ("services", "configs", "secrets", "networks"):
+                engine.swarm.objects[one].clear()
+
+    engine.swarm.before = destroyed
+    with pytest.raises(WrongState) as error:
+        _destroy()
+    assert error.value.code == "NOT-INSTALLED"
+    assert _left(engine) == []
+
+
+def test_a_document_that_cannot_be_read_is_told_once(engine: FakeEngine) -> None:
+    name = next(n for n in _left(engine) if n.startswith("msrctl-state-"))
+    found = engine.find("configs", name)
+    assert found is not None
+    engine.swarm.objects["configs"][found["ID"]]["Spec"]["Data"] = "eA=="
+    report = Recorder()
+    destroying.destroy(YES, report)
+    assert [w for w in report.warnings if name in w] == report.warnings
+    assert len(report.warnings) == 1
+    assert _left(engine) == []
+
+
+def test_a_question_is_asked_under_the_lock_and_no_leaves_everything(engine: FakeEngine) -> None:
+    before = _left(engine)
+    locked: list[bool] = []
+
+    class Asked(Recorder):
+        interactive = True
+
+        def confirm(self, question: str) -> bool:  # noqa: ARG002
+            locked.append(engine.find("configs", names.LOCK) is not None)
+            return False
+
+    with pytest.raises(WrongState) as error:
+        destroying.destroy(DestroyRequest(CommonRequest()), Asked())
+    assert error.value.code == "NOT-CONFIRMED"
+    assert locked == [True]
+    assert _left(engine) == before
 
 
 def test_a_dry_run_changes_nothing(engine: FakeEngine) -> None:
