@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from msrctl.engine.converge import task_ids, wait_running
+from msrctl.engine.protocol import OutOfSequence
+from msrctl.engine.state import SECRET_LIMIT
 from msrctl.engine.undo import committed, undo
 from msrctl.errors import (
     INTERNAL,
@@ -23,6 +25,7 @@ from msrctl.errors import (
     PreflightFailed,
     RolledBack,
     VerifyFailed,
+    WrongState,
     words,
 )
 
@@ -44,6 +47,8 @@ KINDS: dict[str, Kind] = {
     "config": "configs",
     "service": "services",
 }
+
+UPDATE_ATTEMPTS = 5
 
 SERVING = frozenset({("create", "service"), ("update", "service"), ("close", "gate"), ("switch", "proxy")})
 """Steps that touch what serves: from then on a failure is a rollback, before it nothing has happened."""
@@ -117,6 +122,7 @@ class Execution:
                 begun = self._journal.begun()
                 for number, step in enumerate(plan, begun[0].step + 1 if begun else 1):
                     self._lock.check()
+                    self._require_unchanged(step)
                     self._journal.begin(number, self._undo_of(step))
                     self._served = self._served or (step.action, step.kind) in SERVING
                     self._act(step)
@@ -178,9 +184,8 @@ class Execution:
                 self._write_document()
             case "update", "service":
                 assert step.spec is not None
-                found = self._observed.services[step.name]
                 self._tasks_before[step.name] = task_ids(self._engine, step.name)
-                self._engine.update("services", found["ID"], found["Version"]["Index"], step.spec)
+                self._update(step.name, step.spec)
             case "check", "service":
                 with self._report.step(step.name) as progress:
                     before = self._tasks_before.get(step.name, ())
@@ -188,6 +193,32 @@ class Execution:
                     progress.detail(self._probe(step.name))
             case _:  # pragma: no cover - the planner makes no other steps
                 raise AssertionError(step)
+
+    def _require_unchanged(self, step: Step) -> None:
+        """Before an undo of it is written down, which would take away what somebody else has done."""
+        if (step.action, step.kind) != ("update", "service"):
+            return
+        found = self._engine.find("services", step.name)
+        if found is None or found["Spec"] != self._observed.services[step.name]["Spec"]:
+            raise WrongState(
+                f"service {step.name} was changed by somebody else since the plan was made",
+                code="SERVICE-CHANGED",
+                hint="Run this again: it will start from what is there now.",
+            )
+
+    def _update(self, name: str, spec: JSON) -> None:
+        """Replaces a spec. The version may have gone on: the engine writes into a service how an earlier
+        update of it went, some seconds after that.
+        """
+        for left in reversed(range(UPDATE_ATTEMPTS)):
+            found = self._engine.find("services", name) or self._observed.services[name]
+            try:
+                self._engine.update("services", found["ID"], found["Version"]["Index"], spec)
+            except OutOfSequence:
+                if not left:
+                    raise
+            else:
+                return
 
     def _undo_of(self, step: Step) -> list[JSON]:
         if step.undo:
@@ -215,10 +246,17 @@ def _unexpected(error: BaseException) -> MsrctlError:
 
 
 def secret_body(name: str, material: Secret, labels: dict[str, str]) -> dict[str, Any]:
-    """The body that creates a secret: the only place where secret material becomes a request."""
+    """The body that creates a secret: the only place where secret material becomes a request.
+
+    Raises:
+        MsrctlError: the swarm would refuse its size.
+    """
     import base64
 
-    return {"Name": name, "Data": base64.b64encode(material.reveal()).decode(), "Labels": labels}
+    data = material.reveal()
+    if not 0 < len(data) < SECRET_LIMIT:
+        raise MsrctlError(f"secret {name}: swarm takes 1 to {SECRET_LIMIT - 1:,} bytes")
+    return {"Name": name, "Data": base64.b64encode(data).decode(), "Labels": labels}
 
 
 def _volumes_of(step: Step, image: str) -> list[JSON]:

@@ -38,6 +38,7 @@ def deployed(lab: Lab) -> Deployment:
 @pytest.fixture(autouse=True)
 def whole(deployed: Deployment) -> Iterator[None]:
     """Whatever a test did: afterwards there is no drift, nothing is left over, and the image is there."""
+    eventually(lambda: look.quiet(deployed.host), 20)
     yield
     assert run.data(deployed.host, "status")["drift"] == []
     assert look.tidy(deployed.host)
@@ -234,6 +235,8 @@ def test_what_is_missing_is_made_again(what: str, deployed: Deployment) -> None:
             ),
             30,
         )
+        # The node's own copy of the network is listed until the last container has left it.
+        eventually(lambda: "dtr-ol" not in host.cli("network", "ls", "--format", "{{.Name}}").stdout, 30)
     else:
         name = f"dtr-nginx-{deployed.replica_id}"
         host.cli("service", "update", "--detach", "--publish-rm", "8080", name)

@@ -19,7 +19,7 @@ from msrctl.plan.desired import desired
 from msrctl.plan.planner import plan
 from msrctl.plan.step import Plan, Step
 from msrctl.secret import Secret
-from msrctl.workflows.execute import Execution
+from msrctl.workflows.execute import Execution, secret_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -439,3 +439,39 @@ def test_no_secret_stands_in_the_journal() -> None:
     run.go()
     assert texts
     assert not [t for t in texts if "s3cret" in t or "czNjcmV0" in t]
+
+
+def touch(engine: FakeEngine, service: str, **changes: Any) -> None:
+    """Another version of a service: the engine writes down how an update went, or somebody changes it."""
+    found = engine.find("services", service)
+    assert found is not None
+    template = {**found["Spec"]["TaskTemplate"], **changes}
+    engine.update(
+        "services", found["ID"], found["Version"]["Index"], {**found["Spec"], "TaskTemplate": template}
+    )
+
+
+def test_a_version_that_the_engine_itself_counted_on_is_no_obstacle() -> None:
+    # It does so when it has watched an earlier update for long enough, in the middle of this one.
+    run, _ = a_change()
+    touch(run.engine, NGINX)
+    run.go()
+    assert not plan("again", run.wanted, observe(run.engine, CLUSTER, run.wanted), {}, "")
+
+
+def test_a_service_that_somebody_changed_since_the_plan_was_made_is_left_alone() -> None:
+    run, _ = a_change()
+    touch(run.engine, NGINX, ForceUpdate=7)
+    with pytest.raises(RolledBack, match="changed by somebody else") as caught:
+        run.go()
+    assert caught.value.hint
+    found = run.engine.find("services", NGINX)
+    assert found is not None
+    assert found["Spec"]["TaskTemplate"]["ForceUpdate"] == 7
+
+
+@pytest.mark.parametrize("value", [b"", b"x" * 500_000])
+def test_a_secret_of_a_size_that_the_swarm_refuses_is_refused_in_words(value: bytes) -> None:
+    with pytest.raises(MsrctlError, match="499,999 bytes") as caught:
+        secret_body("msrctl-tls", Secret(value), {})
+    assert "xxx" not in str(caught.value)

@@ -41,6 +41,14 @@ def names(host: Host, kind: str) -> list[str]:
     return sorted(o["Spec"]["Name"] for o in getattr(host.client.api, kind)())
 
 
+def quiet(host: Host) -> bool:
+    """Whether the engine has finished with every update: until then it counts versions on by itself."""
+    listed = host.client.api.services() if installed(host) else []
+    states = {s["Spec"]["Name"]: (s.get("UpdateStatus") or {}).get("State", "completed") for s in listed}
+    assert all(state.endswith("completed") for state in states.values()), states
+    return True
+
+
 def empty(host: Host) -> bool:
     """Whether nothing of msrctl is left: no object in the swarm, no container, no volume.
 
