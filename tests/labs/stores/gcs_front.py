@@ -159,6 +159,8 @@ class Handler(BaseHTTPRequestHandler):
         elif self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             body = b"".join(iter(self._chunk, b""))
         headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
+        # The fake is asked in plain http: without this the addresses in its answers would be such.
+        headers["X-Forwarded-Proto"] = "https"
         connection = http.client.HTTPConnection(self.server.settings.fake, timeout=60)
         try:
             connection.request(self.command, self.path, body, headers)
@@ -169,10 +171,7 @@ class Handler(BaseHTTPRequestHandler):
     def _hand_back(self, answer: http.client.HTTPResponse) -> None:
         self.send_response(answer.status)
         for name, value in answer.getheaders():
-            if name.lower() == "location":
-                # The fake was asked in plain http and hands out such addresses for the parts of an upload.
-                self.send_header(name, value.replace("http://", "https://", 1))
-            elif name.lower() not in HOP_BY_HOP:
+            if name.lower() not in HOP_BY_HOP:
                 self.send_header(name, value)
         length = answer.getheader("Content-Length")
         if length is None and self.command != "HEAD":
