@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from msrctl.bootstrapper import about_files
 from msrctl.cli import checks, values
 from msrctl.cli.base import Given
 from msrctl.cli.terminal import ask, ask_secret, is_interactive
@@ -98,5 +99,6 @@ def _read_password(ctx: click.Context, name: str) -> Secret:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        reason = f"{reason}{about_files()}" if isinstance(error, FileNotFoundError) else reason
         raise click.UsageError(f"--admin-password-file: cannot read {name}: {reason}", ctx) from None
     return Secret(text.removesuffix("\n").removesuffix("\r"))

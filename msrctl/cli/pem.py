@@ -5,6 +5,8 @@ from __future__ import annotations
 import binascii
 import re
 
+from msrctl.bootstrapper import about_files
+
 _BLOCK = re.compile(
     r"-----BEGIN (?P<label>[A-Z0-9 ]+)-----\s*\n(?P<body>.*?)-----END (?P=label)-----", re.DOTALL
 )
@@ -61,7 +63,7 @@ def _read(text: str) -> str:
         return path.read_text(encoding="utf-8").replace("\r\n", "\n").strip() + "\n"
     except FileNotFoundError:
         # The name may be a key that lost its first line: it is not repeated.
-        raise ValueError("is neither PEM text nor the path of a file that exists") from None
+        raise ValueError(f"is neither PEM text nor the path of a file that exists{about_files()}") from None
     except UnicodeDecodeError:
         raise ValueError(f"the file {name} is not PEM (it is binary, perhaps DER)") from None
     except OSError as error:

@@ -70,8 +70,9 @@ def build(
     wanted = build_hash(own_files(distribution), needed, version=version, base=base, machine=machine)
     if not force and _built_from(api, reference) == wanted:
         return _result(api, reference, wanted, built=False, base=None)
-    origin = ensure_base(api, progress, reference=base).origin
+    # First, as the image itself has no pip, and nobody should install mmdebstrap there to hear that.
     wheels = dependency_wheels(needed, machine, progress)
+    origin = ensure_base(api, progress, reference=base).origin
     with (
         tempfile.TemporaryDirectory(prefix="msrctl-build-") as temporary,
         tempfile.TemporaryFile() as context,

@@ -11,7 +11,7 @@ import msrctl
 
 PACKAGE = Path(msrctl.__file__).parent
 PURE = {"model", "plan", "registry", "storage", "tls", "transfer"}
-BASE = {"errors", "secret", "accounts", "__init__"}
+BASE = {"errors", "secret", "accounts", "bootstrapper", "__init__"}
 ADAPTERS = {"engine", "images"}
 
 # What each layer may import of the others; a type alone (TYPE_CHECKING) is no dependency.
