@@ -6,7 +6,6 @@ import errno
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from msrctl.bootstrapper import about_socket
 from msrctl.engine.protocol import ApiError, Conflict, NotFound, OutOfSequence
 from msrctl.errors import MsrctlError, Unreachable, WrongState
 
@@ -41,7 +40,7 @@ _SWARM_FAULTS = (
         WrongState,
         "SWARM-LOCKED",
         "the swarm of the engine at {endpoint} is locked",
-        "Unlock it with: docker swarm unlock",
+        "Unlock it with docker swarm unlock, then run this again.",
     ),
     _Known(
         "certificates have expired",
@@ -77,10 +76,33 @@ _SWARM_FAULTS = (
         "live-restore",
         WrongState,
         "LIVE-RESTORE",
-        "the engine at {endpoint} runs with live-restore, which excludes swarm",
-        'Take "live-restore" out of /etc/docker/daemon.json and restart the engine.',
+        "the engine at {endpoint} runs with live-restore, which swarm does not work with",
+        'Take "live-restore" out of /etc/docker/daemon.json, restart the engine, run this again.',
     ),
 )
+
+
+def swarm_fault(code: str, endpoint: str, *, managers: str = "") -> MsrctlError:
+    """What stands against working with the swarm of an engine, by its code (NOT-MANAGER, LIVE-RESTORE, ...).
+
+    Arguments:
+        code: one of those above.
+        endpoint: the engine, in words.
+        managers: addresses of the managers, where they are known.
+    """
+    known = next(k for k in _SWARM_FAULTS if k.code == code)
+    if managers and code == "NOT-MANAGER":
+        hint = f"Run msrctl on a manager ({managers}), or set DOCKER_HOST to one."
+        known = known._replace(hint=hint)
+    return _fault(known, endpoint)
+
+
+def _fault(known: _Known, endpoint: str) -> MsrctlError:
+    # Without a leader nobody knows: a change that timed out may still be agreed on later.
+    state = NOTHING_CHANGED if known.kind is WrongState else None
+    message = known.message.format(endpoint=endpoint)
+    return known.kind(message, code=known.code, state=state, hint=known.hint)
+
 
 _TAKEN = ("name conflicts", "already exists", "AlreadyExists")
 _IN_USE = ("in use", "active endpoints")
@@ -109,10 +131,7 @@ def from_answer(status: int, body: str, *, doing: str, endpoint: str) -> MsrctlE
         return OutOfSequence(status, text, doing)
     for known in _SWARM_FAULTS:
         if status >= 400 and status != 404 and known.part in text:
-            message = known.message.format(endpoint=endpoint)
-            # Without a leader nobody knows: a change that timed out may still be agreed on later.
-            state = NOTHING_CHANGED if known.kind is WrongState else None
-            return known.kind(message, code=known.code, state=state, hint=known.hint)
+            return _fault(known, endpoint)
     if status == 404:
         return NotFound(status, text, doing)
     # Taken names answer 409, or 500 when two clients create at once; things in use 400, 403 or 409.
@@ -149,7 +168,7 @@ def from_exception(error: BaseException, *, doing: str, endpoint: str) -> Unreac
         f"{doing}: no engine answers at {endpoint} ({reason})",
         code="NO-ENGINE",
         hint="Start it (systemctl start docker), or name another one with DOCKER_HOST, docker context use, "
-        "or --ucp-url." + about_socket(),
+        "or --ucp-url.",
     )
 
 

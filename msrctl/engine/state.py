@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,14 +13,11 @@ from msrctl.errors import MsrctlError, WrongState
 from msrctl.model import names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from msrctl.secret import Secret
+    from collections.abc import Collection
 
 # Swarm's limits (reference: moby/swarmkit api/validation): a config has less than 1,000 kB, a secret 500 kB.
 DOCUMENT_LIMIT = 1_000_000
 SECRET_LIMIT = 500_000
-NAME_LIMIT = 64
 
 
 @dataclass(frozen=True)
@@ -119,28 +115,6 @@ class StateStore:
             self._engine.remove("configs", found["ID"])
             removed.append(str(found["Spec"]["Name"]))
         return removed
-
-    def put_secret(self, prefix: str, secret: Secret, labels: Mapping[str, str]) -> str:
-        """Stores a secret under a new name, ``PREFIX-xxxxxxxx``, and returns the name.
-
-        Secrets cannot be read back or changed, so a new value is a new secret. The name is random: a hash of
-        the content would give a short password away.
-
-        Arguments:
-            prefix: what it is, for example ``msrctl-htpasswd``.
-            secret: the value; not empty, less than 500 kB.
-            labels: `names.labels(..., component="secret")`.
-        """
-        data = secret.reveal()
-        name = f"{prefix}-{secrets.token_hex(4)}"
-        if not 0 < len(data) < SECRET_LIMIT or len(name) > NAME_LIMIT:
-            raise MsrctlError(
-                f"secret {name}: swarm takes 1 to {SECRET_LIMIT - 1:,} bytes, names up to {NAME_LIMIT}"
-            )
-        self._engine.create(
-            "secrets", {"Name": name, "Labels": dict(labels), "Data": base64.b64encode(data).decode()}
-        )
-        return name
 
     def sweep_secrets(self, cluster: str, keep: Collection[str] = ()) -> list[str]:
         """Removes the cluster's secrets that no service uses and nobody wants to keep.

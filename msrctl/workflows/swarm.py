@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msrctl.engine.faults import swarm_fault
 from msrctl.engine.protocol import ApiError
 from msrctl.errors import PreflightFailed, WrongState
 from msrctl.model import names
@@ -35,19 +36,9 @@ def swarm_state(engine: Engine) -> str:
     swarm = info.get("Swarm", {})
     state = swarm.get("LocalNodeState", "inactive")
     if info.get("LiveRestoreEnabled"):
-        raise WrongState(
-            f"the engine at {engine.endpoint} runs with live-restore, which swarm does not work with",
-            code="LIVE-RESTORE",
-            state=NOTHING,
-            hint='Take "live-restore" out of /etc/docker/daemon.json, restart the engine, run this again.',
-        )
+        raise swarm_fault("LIVE-RESTORE", engine.endpoint)
     if state == "locked":
-        raise WrongState(
-            f"the swarm of the engine at {engine.endpoint} is locked",
-            code="SWARM-LOCKED",
-            state=NOTHING,
-            hint="Unlock it with docker swarm unlock, then run this again.",
-        )
+        raise swarm_fault("SWARM-LOCKED", engine.endpoint)
     if state in {"error", "pending"}:
         raise WrongState(
             f"the swarm of the engine at {engine.endpoint} is in state {state}: {swarm.get('Error', '')}",
@@ -57,12 +48,7 @@ def swarm_state(engine: Engine) -> str:
         )
     if state == "active" and not swarm.get("ControlAvailable"):
         managers = ", ".join(m["Addr"].rsplit(":", 1)[0] for m in swarm.get("RemoteManagers") or [])
-        raise WrongState(
-            f"the engine at {engine.endpoint} is a worker of its swarm, and only managers can be asked",
-            code="NOT-MANAGER",
-            state=NOTHING,
-            hint=f"Run msrctl on a manager ({managers}), or set DOCKER_HOST to one.",
-        )
+        raise swarm_fault("NOT-MANAGER", engine.endpoint, managers=managers)
     return str(state)
 
 

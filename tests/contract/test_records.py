@@ -11,6 +11,7 @@ from msrctl.engine.state import DOCUMENT_LIMIT, SECRET_LIMIT, StateStore
 from msrctl.errors import WrongState
 from msrctl.model import names
 from msrctl.secret import Secret
+from msrctl.workflows.execute import secret_body
 
 if TYPE_CHECKING:
     from subjects import Subject
@@ -57,8 +58,9 @@ def test_a_document_and_a_secret_may_have_the_size_that_is_promised(subject: Sub
     assert store.read() == written
     assert written.document == document
     labels = names.labels(CLUSTER, "0.1.0", component="secret")
-    name = store.put_secret("msrctl-tls", Secret(b"k" * (SECRET_LIMIT - 1)), labels)
-    assert store.sweep_secrets(CLUSTER) == [name]
+    secret = Secret(b"k" * (SECRET_LIMIT - 1))
+    subject.engine.create("secrets", secret_body("msrctl-tls", secret, labels))
+    assert store.sweep_secrets(CLUSTER) == ["msrctl-tls"]
 
 
 def test_documents_are_kept_by_generation_and_pruned(subject: Subject) -> None:

@@ -12,6 +12,7 @@ from msrctl.engine.state import StateStore
 from msrctl.errors import MsrctlError, WrongState
 from msrctl.model import names
 from msrctl.secret import Secret
+from msrctl.workflows.execute import secret_body
 
 if TYPE_CHECKING:
     from msrctl.engine.protocol import JSON
@@ -120,24 +121,12 @@ def test_a_document_that_swarm_would_refuse_is_refused_in_words(store: StateStor
 class TestSecrets:
     LABELS = names.labels(CLUSTER, "0.1.0", component="secret")
 
-    def test_each_has_a_new_name_that_tells_nothing(self, engine: FakeEngine, store: StateStore) -> None:
-        first = store.put_secret("msrctl-htpasswd", Secret("pw"), self.LABELS)
-        second = store.put_secret("msrctl-htpasswd", Secret("pw"), self.LABELS)
-        assert first != second
-        found = engine.find("secrets", first)
-        assert found is not None
-        assert first.startswith("msrctl-htpasswd-")
-        assert found["Spec"]["Labels"] == self.LABELS
-
-    @pytest.mark.parametrize("value", [b"", b"x" * 500_000])
-    def test_sizes_that_swarm_refuses_are_refused_in_words(self, store: StateStore, value: bytes) -> None:
-        with pytest.raises(MsrctlError, match="499,999 bytes") as caught:
-            store.put_secret("msrctl-tls", Secret(value), self.LABELS)
-        assert "xxx" not in str(caught.value)
-
     def test_those_in_use_or_wanted_are_kept_by_a_sweep(self, engine: FakeEngine, store: StateStore) -> None:
-        used, wanted, unused = (store.put_secret(f"s{n}", Secret("v"), self.LABELS) for n in range(3))
-        foreign = store.put_secret("s3", Secret("v"), names.labels("other", "1", component="secret"))
+        used, wanted, unused, foreign = (f"s{n}" for n in range(4))
+        for name in (used, wanted, unused):
+            engine.create("secrets", secret_body(name, Secret("v"), self.LABELS))
+        others = names.labels("other", "1", component="secret")
+        engine.create("secrets", secret_body(foreign, Secret("v"), others))
         container = {"Image": "x", "Secrets": [{"SecretName": used, "File": {"Name": "f"}}]}
         engine.create("services", {"Name": "svc", "TaskTemplate": {"ContainerSpec": container}})
         assert store.sweep_secrets(CLUSTER, keep=[wanted]) == [unused]
