@@ -1,0 +1,82 @@
+"""The image stores under contract: each one is started when a test first asks for it, without any engine."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING
+
+from labs.stores import moto
+from msrctl.storage.config_file import parse_storage_config
+from msrctl.transfer.files import FileStore
+from msrctl.transfer.open import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from labs.stores.description import ObjectStore
+    from msrctl.transfer.store import Store
+
+ADDRESS = "127.0.0.1"
+
+
+def opened(described: ObjectStore, **changes: object) -> Store:
+    """The store that msrctl makes of a description, by the way that a storage configuration goes.
+
+    Arguments:
+        described: a store of the labs.
+        changes: parameters to add to its storage section; None takes one away.
+    """
+    import yaml
+
+    ((driver, section),) = described.storage_section().items()
+    section = {key: value for key, value in (section | changes).items() if value is not None}
+    if described.ca:
+        section.setdefault("rootca", described.ca)
+    asked = parse_storage_config(yaml.safe_dump({driver: section}), environ={})
+    facts = {
+        "kind": asked.kind,
+        "parameters": asked.parameters,
+        "root_ca": asked.root_ca,
+        "words": f"the {asked.kind} store",
+    }
+    return open_store(facts, asked.secrets, mounted=None)  # type: ignore[arg-type]  # no store here is mounted
+
+
+@contextlib.contextmanager
+def files(directory: Path) -> Iterator[Store]:
+    """A directory."""
+    yield FileStore(directory)
+
+
+@contextlib.contextmanager
+def s3(_: Path) -> Iterator[Store]:
+    """S3 by moto, below a root directory."""
+    with moto.moto(ADDRESS) as store:
+        yield opened(dataclasses.replace(store, root="/deep/er/"))
+
+
+@contextlib.contextmanager
+def s3_tls(_: Path) -> Iterator[Store]:
+    """S3 by moto over TLS with a private CA."""
+    with moto.moto(ADDRESS, tls=True) as store:
+        yield opened(store)
+
+
+@contextlib.contextmanager
+def s3_plain(_: Path) -> Iterator[Store]:
+    """S3 by single requests, as a store with an ACL needs it."""
+    with moto.moto(ADDRESS) as store:
+        yield opened(store, objectacl="bucket-owner-full-control")
+
+
+STORES: dict[str, Callable[[Path], AbstractContextManager[Store]]] = {
+    "files": files,
+    "s3": s3,
+    "s3-tls": s3_tls,
+    "s3-plain": s3_plain,
+    # Further kinds: one line each, of a context manager that starts the store and opens it.
+}
+"""By the name that the tests' ids show; each is given an empty directory."""
