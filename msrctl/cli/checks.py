@@ -30,12 +30,16 @@ SETTINGS: tuple[tuple[str, str], ...] = (
     ("nfs_storage_url", "nfs_storage_url"),
     ("async_nfs", "async_nfs"),
     ("nfs_options", "nfs_options"),
+    ("storage_config", "storage_config"),
 )
 OTHER_CHANGES = (
     "admin_username",
     "admin_password_file",
     "storage_migrated",
     "reinitialize_storage",
+    "migrate_storage",
+    "adopt_storage",
+    "verify",
     "replica_id",
     "overlay_subnet",
     "advertise_addr",
@@ -43,6 +47,7 @@ OTHER_CHANGES = (
     "registry_image",
     "ucp_node",
 )
+NEW_STORE = ("storage_config", "nfs_storage_url", "dtr_storage_volume")
 
 
 def option_name(parameter: str) -> str:
@@ -125,10 +130,62 @@ def nfs(given: Given) -> Iterator[str]:
         yield "--async-nfs contradicts sync in --nfs-options"
 
 
+def storage_config(given: Given) -> Iterator[str]:
+    """A storage configuration is read and checked here, so that all that is wrong with it is told now."""
+    file = given.value("storage_config")
+    # To go on with an interrupted run, the file can only come from the environment: it is not meant.
+    if not isinstance(file, str) or given.sets("resume") or given.sets("undo"):
+        return
+    for name in ("nfs_storage_url", "dtr_storage_volume"):
+        if given.sets(name):
+            yield f"--storage-config and {option_name(name)} exclude each other"
+    if file == "-" and given.value("admin_password_file") == "-":
+        yield "--storage-config - and --admin-password-file - would both read stdin"
+        return
+    if file == "-" and sys.stdin.isatty():
+        yield "--storage-config - reads stdin, which is a terminal: redirect it, or name a file"
+        return
+    from msrctl.errors import UsageFault
+    from msrctl.workflows.storage_file import read
+
+    try:
+        request = read(file, registry_of(given.value("registry_image")))
+    except UsageFault as fault:
+        yield from (f"--storage-config {file}: {detail}" for detail in fault.details)
+        return
+    given.ctx.params["storage_config"] = request
+    given.invocation.warnings += request.warnings
+
+
+def registry_of(image: str | None) -> str:
+    """The version of the registry that an image's tag says: ``3``, else ``2.8`` as in msrctl's own image."""
+    tag = (image or "").partition("@")[0].rpartition("/")[2].partition(":")[2]
+    return "3" if tag.removeprefix("v").partition(".")[0] == "3" else "2.8"
+
+
 def storage_change(given: Given) -> Iterator[str]:
     """What happens to the tags is one thing or the other."""
     if given.sets("storage_migrated") and given.sets("reinitialize_storage"):
         yield "--storage-migrated keeps the tags and --reinitialize-storage erases them: give one of them"
+    if given.sets("migrate_storage"):
+        if given.sets("storage_migrated"):
+            yield "--migrate-storage copies the data that --storage-migrated says are there: give one of them"
+        if given.sets("reinitialize_storage"):
+            yield "--migrate-storage keeps the tags and --reinitialize-storage erases them: give one of them"
+    if given.value("verify") == "digest" and given.sets("reinitialize_storage"):
+        yield "--verify digest has nothing to verify in a store that --reinitialize-storage leaves empty"
+    if any(given.has(name) for name in NEW_STORE):
+        return
+    for name in ("migrate_storage", "adopt_storage", "verify"):
+        if given.sets(name):
+            stores = ", ".join(option_name(store) for store in NEW_STORE)
+            yield f"{option_name(name)} is about another store: it needs one of {stores}"
+
+
+def storage_from_stdin(given: Given) -> Iterator[str]:
+    """A storage configuration is not typed."""
+    if given.value("file") == "-" and sys.stdin.isatty():
+        yield "- reads the configuration from stdin, which is a terminal: redirect it, or name a file"
 
 
 def continuation(given: Given) -> Iterator[str]:

@@ -88,6 +88,7 @@ placement_options = o.together(
         checks.client_certificates,
         checks.logging,
         checks.nfs,
+        checks.storage_config,
         checks.continuation,
         checks.address_of_images,
     ),

@@ -99,6 +99,16 @@ storage_options = together(
         help="Where images are kept: a volume's name, or an absolute path on the node.",
     ),
     option(
+        "--storage-config",
+        type=Checked("FILE", values.single_line),
+        variable="MSRCTL_STORAGE_CONFIG",
+        section=STORAGE,
+        help="Keep images in s3, azure, swift or gcs as this file says (.yml, .yaml, .txt; - is stdin).",
+        more="The storage section of a registry's configuration, or the fields of the original's storage "
+        "page; msrctl storage sample prints one. It is checked before anything else. Credentials may stand "
+        "in it as ${NAME}, or in files of their own (secretkey_file).",
+    ),
+    option(
         "--nfs-storage-url",
         type=Checked("URL", values.nfs_url, empty=True),
         variable="NFS_STORAGE_URL",

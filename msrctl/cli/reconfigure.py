@@ -35,6 +35,28 @@ change_options = o.together(
         help="Start empty: erase all tags in the new store.",
         more="There is no variable for it: what erases is typed.",
     ),
+    o.flag(
+        "--migrate-storage",
+        section=s.STORAGE,
+        help="Copy the images to the new store first, then switch to it.",
+        more="Pulls and pushes go on while they are copied; pushes are held off only for what is left at the "
+        "end.",
+    ),
+    o.option(
+        "--verify",
+        type=click.Choice(["size", "digest"], case_sensitive=False),
+        metavar="size|digest",
+        section=s.STORAGE,
+        default_text="size",
+        help="How the new store is compared: names and sizes, or the sha256 of every blob as well.",
+    ),
+    o.flag(
+        "--adopt-storage",
+        section=s.STORAGE,
+        help="Take over a store that is marked as another cluster's.",
+        more="Two clusters that write to one store lose each other's images: only for a store whose cluster "
+        "is gone.",
+    ),
 )
 
 continuation_options = o.together(
@@ -54,6 +76,7 @@ continuation_options = o.together(
         checks.client_certificates_given,
         checks.logging,
         checks.nfs,
+        checks.storage_config,
         checks.storage_change,
         checks.continuation,
         checks.address_of_images,
@@ -91,6 +114,9 @@ def command(ctx: click.Context, /, **_: Any) -> int:
         admin_password=None if goes_on else build.admin_password(given),
         storage_migrated=bool(given.value("storage_migrated")) and not goes_on,
         reinitialize_storage=bool(given.value("reinitialize_storage")),
+        migrate_storage=bool(given.value("migrate_storage")),
+        adopt_storage=bool(given.value("adopt_storage")),
+        verify_digests=given.value("verify") == "digest",
         dry_run=bool(given.value("dry_run")),
         resume=bool(given.value("resume")),
         undo=bool(given.value("undo")),

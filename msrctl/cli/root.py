@@ -17,7 +17,7 @@ COMMANDS = {
     "status": Late("msrctl.cli.status", "Show what runs, whether it is healthy, and what drifted."),
     "reconfigure": Late("msrctl.cli.reconfigure", "Change settings of the registry."),
     "destroy": Late("msrctl.cli.destroy", "Take a replica away; images are kept unless told otherwise."),
-    "storage": Late("msrctl.cli.storage", "Look at the image store."),
+    "storage": Late("msrctl.cli.storage", "Look at the image store; check a configuration for one."),
     "images": Late("msrctl.cli.images", "Build, list, save and load the image that everything runs from."),
     "lock": Late("msrctl.cli.lock", "See or release the lock that keeps two runs apart."),
     "completion": Late("msrctl.cli.completion", "Print a completion script for bash, zsh or fish."),

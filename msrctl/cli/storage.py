@@ -1,4 +1,4 @@
-"""`msrctl storage usage`."""
+"""`msrctl storage usage`, `validate` and `sample`."""
 
 # Imports inside functions keep `msrctl --help` fast.
 
@@ -8,17 +8,27 @@ from typing import Any
 
 import click
 
-from msrctl.cli import build, checks
+from msrctl.cli import build, checks, values
 from msrctl.cli import options as o
 from msrctl.cli.base import Command, Given, Group
 from msrctl.cli.running import run
 from msrctl.cli.status import replica_option
 
+DEFAULT_VERSION = "2.8"
 
-@click.group("storage", cls=Group, short_help="Look at the image store.")
+version_option = o.option(
+    "--registry-version",
+    type=o.Checked("2.8|3", values.registry_version),
+    variable="MSRCTL_REGISTRY_VERSION",
+    default_text="2.8",
+    help="Version of the registry: what it knows, ignores and fails at differs.",
+)
+
+
+@click.group("storage", cls=Group, short_help="Look at the image store; check a configuration for one.")
 @o.general_options
 def command() -> None:
-    """Look at the image store."""
+    """Look at the image store; check a configuration for one."""
 
 
 @command.command(
@@ -43,3 +53,47 @@ def usage_command(ctx: click.Context, /, **_: Any) -> int:
     given = Given(ctx)
     request = StatusRequest(common=build.common(given), replica_id=given.value("replica_id"))
     return run(given, lambda reporter: usage(request, reporter))
+
+
+@command.command(
+    "validate",
+    cls=Command,
+    short_help="Check a storage configuration, without touching anything.",
+    checks=(checks.storage_from_stdin,),
+    more="The file is the storage section of a registry's configuration, a whole configuration, a driver's "
+    "section alone, or the fields of the original's storage page. A variable that is not set is only a "
+    "warning here; install and reconfigure need it.",
+)
+@click.argument("file", type=o.Checked("FILE", values.single_line))
+@version_option
+@o.general_options
+@click.pass_context
+def validate_command(ctx: click.Context, /, file: str, **_: Any) -> int:
+    """Check the storage configuration FILE (.yml, .yaml or .txt; - is stdin) for --storage-config.
+
+    Everything that is wrong is listed at once, also what the registry would ignore silently. Neither an
+    engine nor the store is asked.
+    """
+    from msrctl.workflows.storage_file import validate
+
+    given = Given(ctx)
+    version = given.value("registry_version") or DEFAULT_VERSION
+    return run(given, lambda _reporter: validate(file, version))
+
+
+@command.command(
+    "sample",
+    cls=Command,
+    short_help="Print a commented storage configuration.",
+)
+@click.argument("driver", type=click.Choice(["s3", "azure", "swift", "gcs", "filesystem"]))
+@version_option
+@o.general_options
+@click.pass_context
+def sample_command(ctx: click.Context, /, driver: str, **_: Any) -> int:
+    """Print a commented storage configuration for DRIVER, to fill in and to give to --storage-config."""
+    from msrctl.workflows.storage_file import sample
+
+    given = Given(ctx)
+    version = given.value("registry_version") or DEFAULT_VERSION
+    return run(given, lambda _reporter: sample(driver, version))

@@ -121,6 +121,14 @@ def ucp_url(text: str) -> str:
     return _https_url(text)
 
 
+def registry_version(text: str) -> str:
+    """`--registry-version`: 2.8 or 3, also written as 2, 2.8.3, 3.1 and the like."""
+    major, _, minor = text.strip().removeprefix("v").partition(".")
+    if major == "3" or (major == "2" and minor.partition(".")[0] in ("", "8")):
+        return "3" if major == "3" else "2.8"
+    raise ValueError(f"{text!r} is neither 2.8 nor 3")
+
+
 def nfs_url(text: str) -> str:
     """`--nfs-storage-url`: nfs://host/directory, the directory being the export's path on the server."""
     scheme, separator, rest = single_line(text).partition("://")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from msrctl.plan.step import Change, Plan
 from msrctl.secret import Secret
@@ -128,6 +129,33 @@ class UsageResult:
     """`msrctl storage usage`."""
 
     replicas: tuple[ReplicaUsage, ...]
+
+
+@dataclass(frozen=True)
+class ValidateResult:
+    """`msrctl storage validate`: a storage configuration without anything wrong."""
+
+    kind: str
+    store: str
+    """The store in words."""
+    registry_version: str
+    parameters: dict[str, Any]
+    """The driver's, without secrets, in the registry's spelling."""
+    secrets: tuple[str, ...] = ()
+    """Names of the parameters that are kept as secrets."""
+    root_ca: bool = False
+    redirect: bool = True
+    """Whether clients will be sent to the store for layers."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """`msrctl storage sample`."""
+
+    driver: str
+    registry_version: str
+    text: str
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import jsonschema
 
+    from msrctl.storage.document import Part
+
 TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 """Text that Go's strconv.ParseBool takes, and so the registry where it takes text at all."""
@@ -26,14 +28,19 @@ _TYPES = {
 }
 
 
-def normalise(kind: str, section: dict[str, Any]) -> dict[str, Any]:
-    """Turns quoted numbers and switches into real ones where the registry does so too."""
-    properties = load(f"storage-{kind}")["properties"]
-    return {key: _normal(value, properties.get(key, {})) for key, value in section.items()}
+def normalise(part: Part) -> dict[str, Any]:
+    """Turns quoted numbers and switches into real ones where the registry does so too, and from variables."""
+    properties = load(f"storage-{part.kind}")["properties"]
+    return {
+        key: _normal(value, properties.get(key, {}), variable=joined(part.path, key) in part.from_variables)
+        for key, value in part.section.items()
+    }
 
 
-def _normal(value: Any, body: dict[str, Any]) -> Any:
-    if not isinstance(value, str) or not isinstance(body.get("type"), list):
+def _normal(value: Any, body: dict[str, Any], *, variable: bool) -> Any:
+    if not isinstance(value, str) or "x-kind" not in body:
+        return value
+    if not variable and not isinstance(body["type"], list):
         return value
     if body["x-kind"] == "boolean" and value in TRUE | FALSE:
         return value in TRUE
@@ -60,6 +67,7 @@ def problems(kind: str, section: dict[str, Any], path: str, version: str) -> Ite
     for error in sorted(validator.iter_errors(section), key=lambda e: [str(p) for p in e.absolute_path]):
         where = ".".join([*([path] if path else []), *(str(p) for p in error.absolute_path)])
         yield from _words(kind, error, where)
+    yield from _quoted(schema["properties"], section, path)
     yield from _versions(schema["properties"], section, path, version)
     yield from _texts(schema["properties"], section, path)
 
@@ -116,6 +124,14 @@ def _type_words(schema: dict[str, Any], value: Any) -> str:
     return _TYPES[kind]
 
 
+def _quoted(properties: dict[str, Any], section: dict[str, Any], path: str) -> Iterator[str]:
+    """Text that stands for a number or a switch, and is none: the registry would not start."""
+    for key, value in section.items():
+        body = properties.get(key, {})
+        if isinstance(value, str) and isinstance(body.get("type"), list):
+            yield f"{joined(path, key)}: {_TYPES[body['x-kind']]}"
+
+
 def _versions(properties: dict[str, Any], section: dict[str, Any], path: str, version: str) -> Iterator[str]:
     for key, value in section.items():
         body = properties.get(key, {})
@@ -132,7 +148,7 @@ def _texts(properties: dict[str, Any], section: dict[str, Any], path: str) -> It
         body = properties.get(key, {})
         if isinstance(value, dict) and "properties" in body:
             yield from _texts(body["properties"], value, joined(path, key))
-        elif isinstance(value, str) and "\n" not in str(body.get("examples", "")):
+        elif isinstance(value, str) and body.get("x-role") != "root-ca":
             if any(ord(c) < 32 or ord(c) == 127 for c in value):
                 yield f"{joined(path, key)}: a control character or a line break is in it"
             elif value != value.strip():

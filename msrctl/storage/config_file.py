@@ -31,6 +31,7 @@ def parse_storage_config(
     registry_version: str = "2.8",
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
+    lenient: bool = False,
 ) -> StorageRequest:
     """What a storage configuration asks for, complete and checked.
 
@@ -39,6 +40,7 @@ def parse_storage_config(
         registry_version: ``2.8`` or ``3``: what the registry knows, ignores and panics at.
         environ: variables for ``${NAME}``; default: those of this process.
         directory: what relative paths in it are relative to; default: the file's, or the current one.
+        lenient: a variable that is not set is a warning; what depends on it is left unchecked.
 
     Raises:
         UsageFault: STORAGE-CONFIG, with every problem as ``dotted.path: what`` in its details.
@@ -53,7 +55,7 @@ def parse_storage_config(
         raise _fault(name, [f"(document): {error}"]) from None
     part = take_apart(document, registry_version)
     rename_fields(part)
-    expand.expand(part, os.environ if environ is None else environ)
+    expand.expand(part, os.environ if environ is None else environ, lenient=lenient)
     expand.read_files(part, directory)
     _check(part, registry_version)
     secrets, root_ca = _set_apart(part, directory)
@@ -70,6 +72,8 @@ def parse_storage_config(
 
 
 def _read(path: Path) -> bytes:
+    if not path.exists():
+        raise _fault(str(path), ["(document): there is no such file"])
     if path.suffix.lower() not in ENDINGS:
         raise _fault(str(path), [f"(document): must be a file that ends in {', '.join(ENDINGS)}"])
     try:
@@ -93,8 +97,9 @@ def _fault(name: str, problems: list[str]) -> UsageFault:
 def _check(part: Part, version: str) -> None:
     if not part.kind:
         return
-    part.section = check.normalise(part.kind, part.section)
-    part.problems += check.problems(part.kind, part.section, part.path, version)
+    part.section = check.normalise(part)
+    found = check.problems(part.kind, part.section, part.path, version)
+    part.problems += [line for line in found if line.partition(": ")[0] not in part.unchecked]
     rules.apply(part, version)
 
 
@@ -105,7 +110,8 @@ def _set_apart(part: Part, directory: Path) -> tuple[dict[str, Secret], str | No
     secrets: dict[str, Secret] = {}
     properties = load(f"storage-{part.kind}")["properties"]
     root_ca = part.section.pop("rootca", None)
-    if root_ca is not None and not _PEM.search(root_ca):
+    unchecked = joined(part.path, "rootca") in part.unchecked
+    if root_ca is not None and not unchecked and not _PEM.search(root_ca):
         part.problems.append(f"{joined(part.path, 'rootca')}: no certificate in PEM form")
     if part.kind == "gcs":
         _keyfile(part, secrets, directory)
@@ -120,6 +126,9 @@ def _set_apart(part: Part, directory: Path) -> tuple[dict[str, Secret], str | No
 def _keyfile(part: Part, secrets: dict[str, Secret], directory: Path) -> None:
     """The service account's key, from its file or inline, as one secret; the registry gets it as a file."""
     path = joined(part.path, "keyfile" if "keyfile" in part.section else "credentials")
+    if path in part.unchecked:
+        secrets["keyfile"] = Secret(str(part.section.pop("keyfile")))
+        return
     if "keyfile" in part.section:
         text = expand.read_text(part, part.section.pop("keyfile"), path, directory)
     elif "credentials" in part.section:

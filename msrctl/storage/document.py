@@ -19,6 +19,7 @@ ELSEWHERE = {
     "inmemory": "keeps images in memory only, for tests; use a store that keeps them",
     "oss": "msrctl has no back end for OSS; OSS also speaks S3: use s3 with its regionendpoint",
 }
+LONGEST_KEY = 60
 # Sections beside the driver (distribution-storage.md, section 1); all but redirect are msrctl's to set.
 BESIDE = ("delete", "cache", "maintenance", "redirect", "tag")
 OURS = ("delete", "cache", "maintenance", "tag")
@@ -47,6 +48,10 @@ class Part:
     redirect_disabled: bool | None = None
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    from_variables: set[str] = field(default_factory=set)
+    """Paths of values that are one variable and nothing else: always text, whatever is wanted."""
+    unchecked: set[str] = field(default_factory=set)
+    """Paths of values with a variable that is not set, where that is only a warning."""
 
 
 def take_apart(document: Any, version: str) -> Part:
@@ -89,7 +94,9 @@ def _top_level(part: Part, document: dict[str, Any]) -> None:
         if key in BESIDE:
             part.problems.append(f"{key}: the registry ignores it here; it belongs under storage")
         else:
-            part.problems.append(f"{key}: unknown{suggest(key, [*_driver_names(), *BESIDE, 'storage'])}")
+            part.problems.append(
+                f"{joined('', key)}: unknown{suggest(key, [*_driver_names(), *BESIDE, 'storage'])}"
+            )
     if "storage" not in document:
         part.problems.append(f"(document): no storage section, and none of the drivers {', '.join(DRIVERS)}")
 
@@ -101,8 +108,9 @@ def _storage(part: Part, storage: dict[str, Any], base: str, version: str) -> No
         if key in REGISTRY_SECTIONS and not base:
             continue
         if key not in known and key not in BESIDE:
+            hint = suggest(key, known)
             part.problems.append(
-                f"{base}{key}: unknown; the registry would take it for a driver{suggest(key, known)}"
+                f"{base}{joined('', key)}: unknown; the registry would take it for a driver{hint}"
             )
     if len(named) > 1:
         part.problems.append(
@@ -174,8 +182,9 @@ def rename_fields(part: Part) -> None:
 
 
 def joined(path: str, key: str) -> str:
-    """A dotted path."""
-    return f"{path}.{key}" if path else key
+    """A dotted path; of a key that is a whole text only the beginning."""
+    short = key if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]}..."
+    return f"{path}.{short}" if path else short
 
 
 def suggest(key: str, known: list[str]) -> str:

@@ -20,44 +20,56 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 FILED = "_file"
 
 
-def expand(part: Part, environ: Mapping[str, str]) -> None:
+def expand(part: Part, environ: Mapping[str, str], *, lenient: bool = False) -> None:
     """Puts variables into the section's values: once, only in values; what is put in is not looked at again.
 
     Arguments:
         part: changed in place; a variable that is not set is a problem that names it.
         environ: the variables.
+        lenient: a variable that is not set is only a warning; its value is left unchecked.
     """
-    part.section = {
-        key: _expanded(part, value, joined(part.path, key), environ) for key, value in part.section.items()
-    }
+    put = _Variables(part, environ, lenient=lenient)
+    part.section = {key: put.into(value, joined(part.path, key)) for key, value in part.section.items()}
     for key in part.section:
         if "${" in key:
             part.problems.append(f"{joined(part.path, key)}: variables may only stand in values")
 
 
-def _expanded(part: Part, value: Any, path: str, environ: Mapping[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {key: _expanded(part, item, joined(path, key), environ) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_expanded(part, item, f"{path}.{n}", environ) for n, item in enumerate(value)]
-    if not isinstance(value, str) or "${" not in value:
-        return value
+class _Variables:
+    def __init__(self, part: Part, environ: Mapping[str, str], *, lenient: bool) -> None:
+        self._part = part
+        self._environ = environ
+        self._lenient = lenient
 
-    def put(match: re.Match[str]) -> str:
+    def into(self, value: Any, path: str) -> Any:
+        """A value with its variables put in."""
+        if isinstance(value, dict):
+            return {key: self.into(item, joined(path, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.into(item, f"{path}.{n}") for n, item in enumerate(value)]
+        if not isinstance(value, str) or "${" not in value:
+            return value
+        if _REFERENCE.fullmatch(value):
+            self._part.from_variables.add(path)
+        return _REFERENCE.sub(lambda match: self._value(match, path), value)
+
+    def _value(self, match: re.Match[str], path: str) -> str:
         name = match[1]
+        problems = self._part.problems
         if not match[0].endswith("}") or not _NAME.fullmatch(name):
-            part.problems.append(f"{path}: only ${{NAME}} is expanded, without defaults or nesting")
-        elif name not in environ:
-            part.problems.append(f"{path}: the variable {name} is not set")
-        elif "\0" in environ[name]:
-            part.problems.append(f"{path}: the variable {name} has a NUL character in it")
+            problems.append(f"{path}: only ${{NAME}} is expanded, without defaults or nesting")
+        elif name not in self._environ and self._lenient:
+            self._part.unchecked.add(path)
+            self._part.warnings.append(
+                f"{path}: the variable {name} is not set here, so its value is not checked"
+            )
+        elif name not in self._environ:
+            problems.append(f"{path}: the variable {name} is not set")
+        elif "\0" in self._environ[name]:
+            problems.append(f"{path}: the variable {name} has a NUL character in it")
         else:
-            return environ[name]
+            return self._environ[name]
         return match[0]
-
-    found = _REFERENCE.sub(put, value)
-    # A number or a switch may come from a variable, which is always text.
-    return {"true": True, "false": False}.get(found, found) if _REFERENCE.fullmatch(value) else found
 
 
 def read_files(part: Part, directory: Path) -> None:
@@ -86,6 +98,9 @@ def _with_files(
             found[key] = value
         elif name in section:
             part.problems.append(f"{joined(base, key)}: {name} is given too; one of them is enough")
+        elif joined(base, key) in part.unchecked:
+            part.unchecked.add(joined(base, name))
+            found[name] = value
         else:
             text = read_text(part, value, joined(base, key), directory)
             if text is not None:

@@ -38,7 +38,10 @@ def load(data: bytes | str) -> Any:
     try:
         node = _compose(text)
     except yaml.MarkedYAMLError as error:
-        raise YamlRefused(f"{_where(error.problem_mark)}{error.problem or 'not YAML'}") from None
+        words = error.problem or "not YAML"
+        if "another document" in words:
+            words = "a second document begins: a file holds one"
+        raise YamlRefused(f"{_where(error.problem_mark)}{words}") from None
     except yaml.reader.ReaderError as error:
         raise YamlRefused(f"position {error.position}: a character that YAML does not allow") from None
     except yaml.YAMLError:

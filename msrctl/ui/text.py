@@ -167,6 +167,21 @@ def _usage(result: r.UsageResult) -> list[str]:
 
 
 @_lines.register
+def _validate(result: r.ValidateResult) -> list[str]:
+    rows = [("Store", result.store)]
+    rows += [(key, str(value)) for key, value in result.parameters.items()]
+    rows += [(key, "kept as a secret") for key in result.secrets]
+    rows += [("rootca", "trusted by the registry")] if result.root_ca else []
+    rows.append(("Layers", "clients fetch from the store" if result.redirect else "go through the registry"))
+    return [f"Nothing is wrong with it, for registry {result.registry_version}.", *words.table(rows)]
+
+
+@_lines.register
+def _sample(result: r.SampleResult) -> list[str]:
+    return result.text.splitlines()
+
+
+@_lines.register
 def _lock(result: r.LockResult) -> list[str]:
     if result.released:
         return [f"The lock of {result.holder or 'nobody in particular'} was released."]

@@ -171,6 +171,13 @@ def _storage(
 ) -> Storage:
     """Where the images will be; an NFS server is asked first, for its best version and the rights there."""
     asked = request.settings
+    if asked.storage_config:
+        raise WrongState(
+            "this version of msrctl cannot install with an object store",
+            code="STORAGE-INSTALL",
+            state="Nothing was changed.",
+            hint="Leave --storage-config away; the file itself is in order.",
+        )
     if not asked.nfs_storage_url:
         return from_volume_option(asked.storage_volume)
     storage = from_nfs_options(

@@ -58,6 +58,11 @@ CONTRACT: list[tuple[Any, set[str]]] = [
         },
     ),
     (
+        r.ValidateResult("s3", "s3://images", "2.8", {"bucket": "images"}),
+        {"kind", "store", "registry_version", "parameters", "secrets", "root_ca", "redirect", "warnings"},
+    ),
+    (r.SampleResult("s3", "2.8", "storage:"), {"driver", "registry_version", "text"}),
+    (
         r.LockResult(held=True),
         {"held", "holder", "command", "since", "last_heartbeat", "stale", "released"},
     ),
