@@ -44,6 +44,7 @@ def set_gate(engine: Engine, gate: JSON, *, set: Sequence[str] = (), clear: Sequ
         timeout=GATE_SECONDS,
         user="0:0",
         wait_gone=False,
+        any_version=True,  # a gate that is closed must be opened by whoever undoes
     )
     if not result.ok:
         raise MsrctlError(f"the gate on node {gate['node']} cannot be set: {result.why}", code="GATE")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msrctl.engine import clock
 from msrctl.engine.process import Process, is_provably_dead, this_process
 from msrctl.engine.protocol import ENDED, JSON, ApiError, Engine, NotFound
+from msrctl.engine.skew import require_same_version
 from msrctl.errors import MsrctlError, Unreachable
 from msrctl.model import names
 
@@ -70,6 +71,7 @@ def run_oneshot(
     user: str | None = None,
     wait_gone: bool = True,
     watch: Callable[[JSON], None] | None = None,
+    any_version: bool = False,
 ) -> OneShotResult:
     """Runs a program once on a node, and removes every trace of it.
 
@@ -93,11 +95,15 @@ def run_oneshot(
             cluster's gossip before it stops it (moby, daemon/cluster/executor/container/controller.go,
             defaultGossipConvergeDelay); False does without, for one-shots that hold nothing others wait for.
         watch: given the newest of its JSON lines, about once a second while it runs.
+        any_version: whether an image of another msrctl will do, as for what takes away or gives free.
 
     Raises:
+        WrongState: the image has another msrctl in it (code IMAGE-SKEW), which may not know what it is asked.
         Unreachable: the node is gone, down or takes no work (codes NODE-UNKNOWN, NODE-DOWN), or the time
             is over (code ONESHOT-TIMEOUT).
     """
+    if not any_version and program[0] == "msrctl":
+        require_same_version(engine, image_id)
     _require_ready(engine, node_id)
     container: JSON = {
         "Image": image_id,
