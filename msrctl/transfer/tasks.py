@@ -42,10 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Iterator[JSON]:
     """Runs one action; a store that fails ends it with an answer that says so.
 
-    With an owner, what ends well marks the new store as theirs, in the same run: nobody waits for two.
+    With an owner, what ends well marks the new store as theirs, in the same run: nobody waits for two. A copy
+    marks it first: if it is cut short, the next run knows whose tags those are.
     """
     try:
         fine = True
+        if options.owner and options.action == "copy":
+            write_owner(open_side("new"), Owner(**json.loads(options.owner)))
         for answer in ACTIONS[options.action](options):
             fine = fine and bool(answer.get("ok", True))
             if options.owner and fine and answer["type"] == "result":

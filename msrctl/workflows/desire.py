@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from msrctl.errors import UsageFault, WrongState
-from msrctl.storage import from_volume_option
-from msrctl.storage.nfs import NfsBackend, parse_url
+from msrctl.errors import UsageFault
+from msrctl.storage import backend
 from msrctl.workflows import certificates
 from msrctl.workflows import material as making
 from msrctl.workflows.session import require_replica
@@ -36,7 +35,11 @@ SHARED = (
 
 
 def next_document(
-    engine: DockerEngine, before: Cluster, request: ReconfigureRequest, material: making.Material
+    engine: DockerEngine,
+    before: Cluster,
+    request: ReconfigureRequest,
+    material: making.Material,
+    storage: Storage | None = None,
 ) -> tuple[Cluster, list[str], tuple[str, ...]]:
     """The document that the request asks for, why it differs in words, and warnings.
 
@@ -45,13 +48,20 @@ def next_document(
         before: the document in force.
         request: what is asked for.
         material: takes new secrets.
+        storage: the store that is wanted, tried already (workflows/storage.py); None: the one in force.
 
     Raises:
         UsageFault: settings that do not fit together, or TLS files that cannot be used.
-        WrongState: a change of the storage, or no such replica.
+        WrongState: no such replica.
     """
     why: list[str] = []
-    storage = _storage(before, request.settings, why)
+    kept = before.previous_storage
+    if storage and storage != before.storage:
+        first = before.replicas[0].id
+        if backend(storage).identity(first) == backend(before.storage).identity(first):
+            why.append("options of the storage")
+        else:
+            why.append(f"storage {backend(storage).words(first)}")
     settings = _settings(before.settings, request.settings, why)
     replicas = _replicas(before, request, why)
     tls, warnings = _tls(engine, before, settings, request.settings, material)
@@ -71,7 +81,12 @@ def next_document(
     if not why:
         return before, why, warnings
     after = before.next_generation(
-        settings=settings, replicas=replicas, tls=tls, accounts=accounts, storage=storage
+        settings=settings,
+        replicas=replicas,
+        tls=tls,
+        accounts=accounts,
+        storage=storage or before.storage,
+        previous_storage=kept,
     )
     return after, why, warnings
 
@@ -151,50 +166,3 @@ def _tls(
     if before.tls.source == "generated":
         return certificates.reissue(engine, before, material, hosts), ()
     return before.tls, certificates.uncovered(before.tls, host)
-
-
-def _storage(before: Cluster, asked: SettingsRequest, why: list[str]) -> Storage:
-    """The store in force, perhaps mounted with other options.
-
-    Until the storage can be switched without losing a tag, another one is refused.
-    """
-    volume, nfs = asked.storage_volume, asked.nfs_storage_url
-    if nfs and before.storage.kind == "nfs" and not volume and not asked.storage_config:
-        same = _same_export(before.storage, nfs, asked)
-        if same is not None:
-            if same != before.storage:
-                why.append("NFS mount options")
-            return same
-    same_volume = volume is None or from_volume_option(volume) == before.storage
-    leaves_nfs = nfs == "" and before.storage.kind == "nfs"
-    if same_volume and not nfs and not leaves_nfs and not asked.storage_config:
-        return before.storage
-    raise WrongState(
-        "this version of msrctl cannot change where the images are stored",
-        code="STORAGE-SWITCH",
-        state="Nothing was changed; the registry serves from the store it had.",
-        hint="Leave the storage options away; every other setting can be changed.",
-    )
-
-
-def _same_export(storage: Storage, url: str, asked: SettingsRequest) -> Storage | None:
-    """The NFS store in force with the mount options that are asked for; None if `url` is another store."""
-    in_force = NfsBackend.from_parameters(storage.parameters)
-    address = parse_url(url)
-    wanted = NfsBackend(
-        address.host,
-        address.export,
-        in_force.options if asked.nfs_options is None else asked.nfs_options or None,
-        in_force.asynchronous if asked.async_nfs is None else asked.async_nfs,
-        in_force.version,
-    )
-    if wanted.identity("") != in_force.identity(""):
-        return None
-    if wanted.options and wanted.options == in_force.options and wanted.asynchronous != in_force.asynchronous:
-        raise UsageFault(
-            f"--async-nfs has no effect: the mount options in force are taken as they are ({wanted.options})",
-            code="NFS-OPTIONS",
-            state="Nothing was changed.",
-            hint="Say sync or async in --nfs-options.",
-        )
-    return replace(storage, parameters=wanted.parameters())

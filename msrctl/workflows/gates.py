@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -131,3 +132,8 @@ def _drained_on_node(engine: Engine, cluster: Cluster, replica: Replica, seconds
             f"whether pushes are under way on {replica.node_name} cannot be told: {result.why}", code="GATE"
         )
     return bool(result.lines[-1]["ok"])
+
+
+def only(cluster: Cluster, replica: Replica) -> Cluster:
+    """The document as if it had this one replica."""
+    return dataclasses.replace(cluster, replicas=(replica,))

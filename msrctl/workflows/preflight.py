@@ -101,12 +101,12 @@ def check_node(
             wait_gone=False,
         )
     except MsrctlError as error:
-        raise _explain(error, node, image, store, replica) from error
+        raise explain(error, node, image, store, replica) from error
     if result.task_error and not result.lines:
-        raise _explain(MsrctlError(result.task_error), node, image, store, replica)
+        raise explain(MsrctlError(result.task_error), node, image, store, replica)
     checks = [_port_check(line, node) for line in result.lines if line["check"] == "port"]
     words = store.words(replica) if store else ""
-    checks += [_store_check(line, node, words) for line in result.lines if line["check"] == "storage"]
+    checks += [store_check(line, node, words) for line in result.lines if line["check"] == "storage"]
     return checks
 
 
@@ -135,7 +135,7 @@ def check_nfs(
         wait_gone=False,
     )
     if not result.lines:
-        raise _explain(MsrctlError(f"the NFS probe gave no answer: {result.why}"), node, image, None, "")
+        raise explain(MsrctlError(f"the NFS probe gave no answer: {result.why}"), node, image, None, "")
     report = NfsReport.from_json(result.lines[-1])
     checks = [Check(f"{c.title} ({node.name})", c.ok, c.detail, c.code, c.hint) for c in report.checks]
     return checks, store.with_version(report.version) if report.version else store
@@ -155,7 +155,14 @@ def _port_check(line: dict[str, Any], node: Node) -> Check:
     )
 
 
-def _store_check(line: dict[str, Any], node: Node, words: str) -> Check:
+def store_check(line: dict[str, Any], node: Node, words: str) -> Check:
+    """One answer of a store's probe as a check.
+
+    Arguments:
+        line: title, ok, detail, and for a failure code and hint.
+        node: where it was asked.
+        words: the store, for people.
+    """
     return Check(
         f"{words} on {node.name}",
         ok=line["ok"],
@@ -165,10 +172,27 @@ def _store_check(line: dict[str, Any], node: Node, words: str) -> Check:
     )
 
 
-def _explain(
-    error: MsrctlError, node: Node, image: Image, store: Backend | None, replica: str
-) -> MsrctlError:
-    """What a one-shot that did not even start means."""
+def failed_store(result: dict[str, Any], node: Node, words: str) -> Check:
+    """A store that could not even be probed."""
+    return Check(
+        f"{words} on {node.name}",
+        ok=False,
+        detail=str(result.get("error", "cannot be used")),
+        code=str(result.get("code", "PRE-STORAGE")),
+        hint="Look at the store and at what the options say about it.",
+    )
+
+
+def explain(error: MsrctlError, node: Node, image: Image, store: Backend | None, replica: str) -> MsrctlError:
+    """What a one-shot that did not even start means, as the error to tell.
+
+    Arguments:
+        error: what came of it.
+        node: where it should have run.
+        image: what it should have run.
+        store: the store that was mounted, if any.
+        replica: the replica's id.
+    """
     text = str(error)
     if "No such image" in text:
         return PreflightFailed(

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 from msrctl import __version__
 from msrctl.engine.observe import observe
 from msrctl.engine.oneshot import sweep_oneshots
-from msrctl.errors import WrongState
+from msrctl.errors import UsageFault, WrongState
 from msrctl.model.results import ReconfigureResult
 from msrctl.plan.desired import desired
 from msrctl.plan.planner import plan
 from msrctl.plan.step import Plan
-from msrctl.workflows import desire, preflight, probe, recover
+from msrctl.workflows import desire, preflight, probe, recover, storage, switches
 from msrctl.workflows import material as making
 from msrctl.workflows.apply import Transition, apply
 from msrctl.workflows.execute import signals_raise
 from msrctl.workflows.session import lock, open_engine, require_deployment
+from msrctl.workflows.storage import Prepared
 from msrctl.workflows.swarm import nodes
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def reconfigure(request: ReconfigureRequest, report: Reporter) -> ReconfigureRes
     deployment = require_deployment(engine)
     if request.dry_run:
         _refuse_if_interrupted(engine)
-        change, warnings = _change(engine, request, deployment)
+        change, warnings = _change(engine, report, request, deployment)
         _preflight(engine, report, deployment.cluster, change.cluster)
         return ReconfigureResult(change.plan, dry_run=True, url=change.cluster.url(), warnings=warnings)
     with lock(engine, request.common, report) as held:
@@ -53,10 +54,10 @@ def reconfigure(request: ReconfigureRequest, report: Reporter) -> ReconfigureRes
         if request.undo:
             return _undo(engine, report, deployment)
         if request.resume:
-            change, warnings = _resumed(engine, require_deployment(engine))
+            change, warnings = _resumed(engine, report, request, require_deployment(engine))
         else:
             _refuse_if_interrupted(engine)
-            change, warnings = _change(engine, request, require_deployment(engine))
+            change, warnings = _change(engine, report, request, require_deployment(engine))
         for warning in warnings:
             report.warn(warning)
         report.plan(change.plan)
@@ -77,17 +78,25 @@ def reconfigure(request: ReconfigureRequest, report: Reporter) -> ReconfigureRes
 
 
 def _change(
-    engine: DockerEngine, request: ReconfigureRequest, deployment: Deployment
+    engine: DockerEngine, report: Reporter, request: ReconfigureRequest, deployment: Deployment
 ) -> tuple[Transition, tuple[str, ...]]:
     """The change from the document in force to the one that is asked for, as a plan."""
     before = deployment.cluster
     request = _without_known_password(engine, before, request)
     material = making.Material(before.id, __version__)
-    after, why, warnings = desire.next_document(engine, before, request, material)
-    wanted = desired(after)
-    observed = observe(engine, after.id, wanted)
+    prepared = _storage(engine, report, request, before, material)
+    after, why, warnings = desire.next_document(engine, before, request, material, prepared.storage)
     title = f"reconfigure {before.url()}: " + (", ".join(why) if why else "nothing new is asked for")
     words = f"generation {after.generation}: {', '.join(why)}" if why else ""
+    warnings += prepared.warnings
+    if prepared.policy:
+        after = replace(after, previous_storage=before.storage)
+        change = switches.begin(
+            engine, report, request, before, after, prepared.policy, material, title, words
+        )
+        return replace(change, before=deployment.stored.name), warnings
+    wanted = desired(after)
+    observed = observe(engine, after.id, wanted)
     change = Transition(
         operation="reconfigure",
         cluster=after,
@@ -98,6 +107,29 @@ def _change(
         before=deployment.stored.name,
     )
     return change, warnings
+
+
+def _storage(
+    engine: DockerEngine,
+    report: Reporter,
+    request: ReconfigureRequest,
+    before: Cluster,
+    material: making.Material,
+) -> Prepared:
+    """The store that is asked for, tried; the one in force if none is."""
+    wanted = storage.asked(before.storage, request.settings, material)
+    if wanted != before.storage:
+        return storage.prepare(engine, report, before, wanted, material, request)
+    flags = ("migrate_storage", "storage_migrated", "reinitialize_storage")
+    given = [f"--{flag.replace('_', '-')}" for flag in flags if getattr(request, flag)]
+    if given:
+        raise UsageFault(
+            f"{given[0]} says what becomes of the tags in another store, and none is named",
+            code="STORAGE-FLAGS",
+            state="Nothing was changed.",
+            hint="Name the new store with --dtr-storage-volume, --nfs-storage-url or --storage-config.",
+        )
+    return Prepared(before.storage)
 
 
 def _without_known_password(
@@ -118,19 +150,18 @@ def _without_known_password(
     return request
 
 
-def _resumed(engine: DockerEngine, deployment: Deployment) -> tuple[Transition, tuple[str, ...]]:
+def _resumed(
+    engine: DockerEngine, report: Reporter, request: ReconfigureRequest, deployment: Deployment
+) -> tuple[Transition, tuple[str, ...]]:
     """The rest of an interrupted change: from what is observed to the document that it had written."""
     found = recover.interrupted(engine)
     if found is None or found[0].header.operation != "reconfigure":
         raise _nothing_interrupted()
     journal, sentence = found
+    if switches.is_switch(journal):
+        return switches.resume(engine, report, request, journal), (sentence,)
     if journal.header.after != deployment.stored.name:
-        raise WrongState(
-            f"{sentence}, before its new settings were written down; it cannot be finished",
-            code="NOT-RESUMABLE",
-            state="No service was touched; the registry serves as before.",
-            hint="msrctl reconfigure --undo takes away what it prepared; then give the settings again.",
-        )
+        raise recover.not_resumable(sentence)
     after = deployment.cluster
     wanted = desired(after)
     observed = observe(engine, after.id, wanted)

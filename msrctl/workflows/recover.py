@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msrctl.engine.journal import Journal
 from msrctl.engine.undo import undo
+from msrctl.errors import WrongState
 from msrctl.workflows.execute import signals_wait
 from msrctl.workflows.session import describe_interrupted, lock
 
@@ -48,3 +49,13 @@ def undo_journal(engine: DockerEngine, journal: Journal, report: Reporter) -> No
     with signals_wait():
         undo(engine, journal.begun(), report.warn)
         journal.close()
+
+
+def not_resumable(sentence: str) -> WrongState:
+    """A change that was cut short before anything of it was written down from which it could be finished."""
+    return WrongState(
+        f"{sentence}, before its new settings were written down; it cannot be finished",
+        code="NOT-RESUMABLE",
+        state="No service was touched; the registry serves as before.",
+        hint="msrctl reconfigure --undo takes away what it prepared; then give the settings again.",
+    )

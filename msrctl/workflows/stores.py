@@ -76,6 +76,7 @@ def on_stores(
     *,
     new: Side,
     old: Side | None = None,
+    held: Mapping[str, str] | None = None,
     options: tuple[str, ...] = (),
     timeout: float = FOREVER,
     watch: Callable[[JSON], None] | None = None,
@@ -89,6 +90,7 @@ def on_stores(
         action: see msrctl/transfer/tasks.py.
         new: the store in question.
         old: the store to compare or copy from.
+        held: without an old store: secrets of the store in force, to tell whether the new ones are the same.
         options: further arguments of the task; no secrets.
         timeout: seconds.
         watch: given the newest progress about once a second.
@@ -107,9 +109,15 @@ def on_stores(
             mounts=mounts,
             configs=configs,
             secrets=[
-                secret_at(secret, f"{name}.{parameter}")
-                for name, side in sides.items()
-                for parameter, secret in sorted(side.storage.secrets.items())
+                *(
+                    secret_at(secret, f"old.{parameter}")
+                    for parameter, secret in sorted((held or {}).items())
+                ),
+                *(
+                    secret_at(secret, f"{name}.{parameter}")
+                    for name, side in sides.items()
+                    for parameter, secret in sorted(side.storage.secrets.items())
+                ),
             ],
             # A store that is reached over the network must be seen as the registry will see it: by a
             # container's resolver and routes, without the node's own /etc/hosts.

@@ -11,7 +11,7 @@ from plan_support import CERTIFICATE, CLUSTER, REPLICA, an_engine, put, with_set
 from fakes.swarm import OneShot
 from msrctl.errors import UsageFault, WrongState
 from msrctl.model.cluster import Cluster, Storage
-from msrctl.model.requests import CommonRequest, ReconfigureRequest, SettingsRequest, StorageRequest
+from msrctl.model.requests import CommonRequest, ReconfigureRequest, SettingsRequest
 from msrctl.secret import Secret
 from msrctl.workflows import desire
 from msrctl.workflows import material as making
@@ -211,72 +211,24 @@ def test_taking_the_operators_certificate_away_generates_one() -> None:
     assert {after.tls.key_secret, after.tls.ca_key_secret} == set(ask.material.secrets)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"storage_volume": "images"},
-        {"storage_volume": "/srv/images"},
-        {"nfs_storage_url": "nfs://nas/images"},
-        {"storage_config": StorageRequest("s3", {"bucket": "images"})},
-    ],
-)
-def test_a_change_of_the_storage_is_refused_in_one_clear_line(settings: dict[str, Any]) -> None:
-    with pytest.raises(WrongState, match="cannot change where the images are stored") as error:
-        Asked()(log_level="debug", **settings)
-    assert error.value.code == "STORAGE-SWITCH"
+def test_another_store_is_named_in_the_reason_and_other_options_of_the_same_one_are_too() -> None:
+    s3 = Storage("s3", {"region": "eu-west-1", "bucket": "images"}, store_id="s1")
+    ask = Asked()
+    after = _next(ask, s3)
+    assert (after.storage, ask.why) == (s3, ["storage s3://images (region eu-west-1)"])
+    again = Asked(after)
+    changed = replace(s3, secrets={"accesskey": "dtr-store-accesskey-1"})
+    assert _next(again, changed).storage == changed
+    assert again.why == ["options of the storage"]
 
 
-def test_leaving_nfs_is_a_change_of_the_storage_too() -> None:
-    nfs = replace(an_engine()[1], storage=Storage("nfs", {"host": "nas", "export": "/images"}))
-    for settings in ({"nfs_storage_url": ""}, {"storage_volume": ""}):
-        with pytest.raises(WrongState) as error:
-            Asked(nfs)(**settings)
-        assert error.value.code == "STORAGE-SWITCH"
-
-
-def test_naming_the_volume_in_use_is_no_change() -> None:
-    ask = Asked(replace(an_engine()[1], storage=Storage(parameters={"volume": "images"})))
-    assert ask(storage_volume="images") is ask.before
-
-
-NFS = {"host": "nas", "export": "/images", "version": "4.1"}
-URL = "nfs://nas/images"
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [{}, {"async_nfs": False}, {"nfs_options": ""}],
-)
-def test_the_nfs_url_in_force_is_no_change(settings: dict[str, Any]) -> None:
-    ask = Asked(replace(an_engine()[1], storage=Storage("nfs", NFS)))
-    assert ask(nfs_storage_url=URL, **settings) is ask.before
-
-
-@pytest.mark.parametrize(
-    ("settings", "changed"),
-    [
-        ({"async_nfs": True}, {"asynchronous": True}),
-        ({"nfs_options": "rw,hard"}, {"options": "rw,hard"}),
-    ],
-)
-def test_other_mount_options_for_the_same_export_are_a_change_of_the_mount_alone(
-    settings: dict[str, Any], changed: dict[str, Any]
-) -> None:
-    ask = Asked(replace(an_engine()[1], storage=Storage("nfs", NFS, store_id="s1")))
-    after = ask(nfs_storage_url=URL, **settings)
-    assert after == ask.before.next_generation(storage=Storage("nfs", NFS | changed, store_id="s1"))
-    assert ask.why == ["NFS mount options"]
-
-
-def test_async_next_to_options_taken_as_they_are_is_refused() -> None:
-    ask = Asked(replace(an_engine()[1], storage=Storage("nfs", NFS | {"options": "rw,sync"})))
-    with pytest.raises(UsageFault, match="has no effect") as error:
-        ask(nfs_storage_url=URL, async_nfs=True)
-    assert error.value.code == "NFS-OPTIONS"
-
-
-@pytest.mark.parametrize("url", ["nfs://nas/other", "nfs://other/images"])
-def test_another_export_is_a_change_of_the_storage(url: str) -> None:
-    with pytest.raises(WrongState) as error:
-        Asked(replace(an_engine()[1], storage=Storage("nfs", NFS)))(nfs_storage_url=url)
-    assert error.value.code == "STORAGE-SWITCH"
+def _next(ask: Asked, storage: Storage) -> Cluster:
+    request = ReconfigureRequest(CommonRequest(), SettingsRequest())
+    after, ask.why, _ = desire.next_document(
+        ask.engine,  # type: ignore[arg-type]
+        ask.before,
+        request,
+        ask.material,
+        storage,
+    )
+    return after

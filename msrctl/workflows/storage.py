@@ -1,0 +1,293 @@
+"""The store that the options ask for, tried from every replica's node before anything is changed."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from msrctl.engine.volumes import remove_volume
+from msrctl.errors import MsrctlError, UsageFault, WrongState
+from msrctl.model import names
+from msrctl.model.cluster import Storage
+from msrctl.plan.switch import Policy, Switch
+from msrctl.storage import backend, from_nfs_options, from_volume_option
+from msrctl.storage.nfs import NfsBackend, parse_url
+from msrctl.workflows import preflight
+from msrctl.workflows.owners import refuse_foreign_owner
+from msrctl.workflows.stores import CHECK_SECONDS, Side, on_stores, trial_secrets
+from msrctl.workflows.swarm import nodes
+from msrctl.workflows.switch import Switching
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from msrctl.engine.protocol import JSON, Engine
+    from msrctl.model.cluster import Cluster, Replica
+    from msrctl.model.requests import ReconfigureRequest, SettingsRequest
+    from msrctl.workflows.material import Material
+    from msrctl.workflows.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A store that was tried.
+
+    Arguments:
+        storage: as it will stand in the document.
+        policy: what becomes of the tags in a switch; None: it is the store in force, with other options.
+        warnings: what the operator should know.
+    """
+
+    storage: Storage
+    policy: Policy | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def asked(before: Storage, settings: SettingsRequest, material: Material) -> Storage:
+    """The store that the options name; `before` if they name none.
+
+    Arguments:
+        before: the store in force, or the default one.
+        settings: what is asked for.
+        material: takes the secrets of an object store.
+
+    Raises:
+        UsageFault: options that have no effect.
+    """
+    config = settings.storage_config
+    if config:
+        held = {
+            parameter: material.add(f"store-{parameter}", value, f"{parameter} of the {config.kind} store")
+            for parameter, value in sorted(config.secrets.items())
+        }
+        return Storage(config.kind, dict(config.parameters), held, config.root_ca, config.redirect)
+    if settings.nfs_storage_url:
+        return _nfs(before, settings)
+    if settings.nfs_storage_url == "" and before.kind == "nfs":
+        return from_volume_option(settings.storage_volume)
+    if settings.storage_volume is not None:
+        wanted = from_volume_option(settings.storage_volume)
+        same = (wanted.kind, wanted.parameters) == (before.kind, before.parameters)
+        return before if same else wanted
+    return before
+
+
+def _nfs(before: Storage, settings: SettingsRequest) -> Storage:
+    """An export; the one in force keeps the options that are not given again."""
+    assert settings.nfs_storage_url
+    fresh = from_nfs_options(
+        settings.nfs_storage_url, settings.nfs_options or None, asynchronous=bool(settings.async_nfs)
+    )
+    if before.kind != "nfs":
+        return fresh
+    in_force = NfsBackend.from_parameters(before.parameters)
+    address = parse_url(settings.nfs_storage_url)
+    wanted = NfsBackend(
+        address.host,
+        address.export,
+        in_force.options if settings.nfs_options is None else settings.nfs_options or None,
+        in_force.asynchronous if settings.async_nfs is None else settings.async_nfs,
+        in_force.version,
+    )
+    if wanted.identity("") != in_force.identity(""):
+        return fresh
+    if wanted.options and wanted.options == in_force.options and wanted.asynchronous != in_force.asynchronous:
+        raise UsageFault(
+            f"--async-nfs has no effect: the mount options in force are taken as they are ({wanted.options})",
+            code="NFS-OPTIONS",
+            state=preflight.NOTHING,
+            hint="Say sync or async in --nfs-options.",
+        )
+    return replace(before, parameters=wanted.parameters())
+
+
+def policy_of(request: ReconfigureRequest) -> Policy:
+    """What the flags say about the tags."""
+    if request.migrate_storage:
+        return Policy.COPY
+    if request.storage_migrated:
+        return Policy.MIGRATED
+    return Policy.EMPTY if request.reinitialize_storage else Policy.EXACT
+
+
+def prepare(
+    engine: Engine,
+    report: Reporter,
+    before: Cluster,
+    wanted: Storage,
+    material: Material,
+    request: ReconfigureRequest,
+) -> Prepared:
+    """Tries a store from every replica's node and, if it is another one, whether the tags are safe there.
+
+    Arguments:
+        engine: a manager.
+        report: where progress goes.
+        before: the document in force.
+        wanted: from `asked`.
+        material: secrets of the store; those that are in force already are taken out again.
+        request: the flags.
+
+    Raises:
+        PreflightFailed: a check failed on a node.
+        WrongState: it is another cluster's (STORE-OWNED), or the one in force and was to be erased.
+        VerifyFailed: it is not what the policy wants.
+    """
+    _refuse_node_local(before, wanted)
+    with _volume_removed_unless_kept(engine, before.replicas[0], wanted, keep=not request.dry_run):
+        wanted = nfs_probed(engine, report, before.replicas, wanted)
+        with trial_secrets(engine, before.id, wanted, material.secrets) as trial:
+            owner, same_secrets = check_everywhere(engine, report, before, trial, in_force=before.storage)
+            refuse_foreign_owner(owner, before, _words(wanted, before), adopt=request.adopt_storage)
+            if _is_same(before, wanted, owner):
+                return _reconfigured(before, wanted, same_secrets, material, request)
+            found_id = owner["store"] if owner else names.new_id()
+            storage = replace(wanted, store_id=found_id)
+            policy = policy_of(request)
+            switch = Switch(before, replace(before, storage=storage), policy, {})
+            checking = Switching(engine, report, switch)
+            ours = owner is not None and owner["cluster"] == before.id
+            warnings = checking.check(replace(trial, store_id=found_id), ours=ours)
+    return Prepared(storage, policy, warnings)
+
+
+def check_everywhere(
+    engine: Engine, report: Reporter, cluster: Cluster, trial: Storage, *, in_force: Storage | None
+) -> tuple[JSON | None, list[str]]:
+    """Writes, reads and deletes in a store from the node of every replica.
+
+    Arguments:
+        engine: a manager.
+        report: where progress goes.
+        cluster: the document; its replicas try the store.
+        trial: the store, with secrets that exist.
+        in_force: the store whose secrets are compared with the new ones.
+
+    Returns:
+        What the owner marker says (None: no marker), and which secrets are those in force.
+
+    Raises:
+        PreflightFailed: with every check that failed.
+    """
+    checks: list[preflight.Check] = []
+    owner: JSON | None = None
+    same: list[str] = []
+    known = nodes(engine)
+    with report.step("store", _words(trial, cluster)) as progress:
+        for replica in cluster.replicas:
+            node = known[replica.node_id]
+            image = preflight.Image(replica.image, replica.image_reference, replica.version)
+            try:
+                answer = on_stores(
+                    engine,
+                    replica,
+                    cluster.id,
+                    "check",
+                    new=Side(trial, writable=True, labels=_labels(cluster, replica)),
+                    held=in_force.secrets if in_force and in_force.kind == trial.kind else {},
+                    timeout=CHECK_SECONDS,
+                )
+            except MsrctlError as error:
+                raise preflight.explain(error, node, image, backend(trial), replica.id) from error
+            words = _words(trial, cluster)
+            checks += [preflight.store_check(line, node, words) for line in answer.of("check")]
+            if not answer.ok and not answer.of("check"):
+                checks.append(preflight.failed_store(answer.result, node, words))
+            owner = owner or answer.result.get("owner")
+            same = answer.result.get("same_secrets", [])
+        passed = preflight.require(checks)
+        progress.detail(f"{_words(trial, cluster)}: {', '.join(c.detail for c in passed[-1:])}")
+    return owner, same
+
+
+def nfs_probed(engine: Engine, report: Reporter, replicas: tuple[Replica, ...], wanted: Storage) -> Storage:
+    """An NFS store with the version to mount, as the nodes find it; other stores as they are.
+
+    Raises:
+        PreflightFailed: a node may not mount the export; every check that failed is named.
+    """
+    if wanted.kind != "nfs":
+        return wanted
+    store = NfsBackend.from_parameters(wanted.parameters)
+    known = nodes(engine)
+    with report.step("NFS", store.address.url) as progress:
+        for replica in replicas:
+            image = preflight.Image(replica.image, replica.image_reference, replica.version)
+            checks, store = preflight.check_nfs(engine, node=known[replica.node_id], image=image, store=store)
+            preflight.require(checks)
+        progress.detail(store.words())
+    return replace(wanted, parameters=store.parameters())
+
+
+def _is_same(before: Cluster, wanted: Storage, owner: JSON | None) -> bool:
+    """Whether it is the store in force, by what it is called or by what its marker says."""
+    replica = before.replicas[0].id
+    if backend(wanted).identity(replica) == backend(before.storage).identity(replica):
+        return True
+    return owner is not None and owner["store"] == before.storage.store_id
+
+
+def _reconfigured(
+    before: Cluster,
+    wanted: Storage,
+    same_secrets: list[str],
+    material: Material,
+    request: ReconfigureRequest,
+) -> Prepared:
+    """The store in force with other options: its tags are not touched, whatever the flags say."""
+    if request.reinitialize_storage:
+        raise WrongState(
+            f"{_words(wanted, before)} is the store in use: --reinitialize-storage would erase its tags",
+            code="STORE-IN-USE",
+            state=preflight.NOTHING,
+            hint="Leave --reinitialize-storage away to change options of the store, or name another store.",
+        )
+    secrets = dict(before.storage.secrets)
+    for parameter, name in wanted.secrets.items():
+        if parameter in same_secrets:
+            material.secrets.pop(name, None)
+            material.words.pop(name, None)
+        else:
+            secrets[parameter] = name
+    return Prepared(replace(wanted, secrets=secrets, store_id=before.storage.store_id))
+
+
+def _refuse_node_local(before: Cluster, wanted: Storage) -> None:
+    if len(before.replicas) > 1 and backend(wanted).node_local():
+        raise WrongState(
+            f"{_words(wanted, before)} is one node's own, and there are {len(before.replicas)} replicas",
+            code="STORE-NODE-LOCAL",
+            state=preflight.NOTHING,
+            hint="Take NFS or an object store: all replicas must see the same images.",
+        )
+
+
+@contextlib.contextmanager
+def _volume_removed_unless_kept(
+    engine: Engine, replica: Replica, wanted: Storage, *, keep: bool
+) -> Iterator[None]:
+    """Takes away a volume that only exists because it was tried, if the block fails or nothing follows."""
+    name = backend(wanted).mount(replica.id, {})
+    fresh = (
+        wanted.kind == "volume"
+        and name is not None
+        and engine.info()["Swarm"]["NodeID"] == replica.node_id
+        and engine.find("volumes", name["Source"]) is None
+    )
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        if fresh and name is not None and not (done and keep):
+            with contextlib.suppress(MsrctlError):
+                remove_volume(engine, name["Source"], replica.node_id, {names.LABEL_REPLICA: replica.id})
+
+
+def _labels(cluster: Cluster, replica: Replica) -> dict[str, str]:
+    return names.labels(cluster.id, replica.version, component="registry", replica=replica.id)
+
+
+def _words(storage: Storage, cluster: Cluster) -> str:
+    return backend(storage).words(cluster.replicas[0].id)
