@@ -15,8 +15,9 @@ import requests
 
 from labs.cleaning import clean as clean_lab
 from labs.engines import Lab, eventually
+from labs.images import builder_host
 from labs.slots import Slot
-from labs.system import cgroup_directories, sh
+from labs.system import cgroup_directories, remove_cgroups, sh
 from labs.tiny import tiny_image
 
 if TYPE_CHECKING:
@@ -218,3 +219,30 @@ def commands_naming(text: str) -> list[str]:
         if text in command:
             found.append(command)
     return found
+
+
+def test_a_builder_leaves_the_machine_s_bridges_alone(tmp_path: Path) -> None:
+    made = not Path("/sys/class/net/docker0").exists()
+    if made:
+        sh("ip", "link", "add", "docker0", "type", "bridge")
+    before = _bridges()
+    builder = builder_host(tmp_path)
+    builder.cgroup = f"msrctl-bridge-{os.getpid()}"
+    try:
+        assert "docker0" in before
+        builder.power_on()
+        builder.start_docker()
+        assert before <= _bridges()
+        builder.stop_docker()
+    finally:
+        builder.power_off()
+        remove_cgroups(builder.cgroup)
+        after = _bridges()
+        if made:
+            sh("ip", "link", "del", "docker0", check=False)
+    assert builder.bridge not in after
+    assert "docker0" in after
+
+
+def _bridges() -> set[str]:
+    return {path.parent.name for path in Path("/sys/class/net").glob("*/bridge")}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from labs.cache import PROJECT, hash_of_files, hash_of_text, making
 from labs.host import Host
-from labs.system import remove_cgroups
+from labs.system import remove_cgroups, sh
 from msrctl import __version__
 from msrctl.images.archive import save
 from msrctl.images.build import build
@@ -76,16 +76,39 @@ def _build_msr_image(directory: Path, archive: Path) -> None:
         remove_cgroups(builder.cgroup)
 
 
-def builder_host(directory: Path) -> Host:
-    """An engine on the machine's own network, to build images with; its data stay in the cache directory.
+class Builder(Host):
+    """An engine on the machine's own network, to build images with, which leaves what is there alone.
 
-    It has neither bridge nor firewall rules, so that it can stand beside any other engine: builds use the
-    machine's network.
+    It has a bridge of its own: started without one, an engine removes the docker0 that it finds, which may be
+    that of the machine's engine (moby, daemon/daemon_unix.go, removeDefaultBridgeInterface).
+    """
+
+    @property
+    def bridge(self) -> str:
+        """Name of the bridge; one for each directory, since several builders may be at work."""
+        return f"msrb-{hash_of_text(str(self.directory))[:8]}"
+
+    def power_on(self) -> None:
+        sh("ip", "link", "add", self.bridge, "type", "bridge", check=False)  # a killed run may have left it
+        # An address for documentation, so that the engine looks for none; no container is ever there.
+        sh("ip", "addr", "replace", "192.0.2.1/30", "dev", self.bridge)
+        super().power_on()
+
+    def power_off(self) -> None:
+        super().power_off()
+        sh("ip", "link", "del", self.bridge, check=False)
+
+
+def builder_host(directory: Path) -> Builder:
+    """An engine to build images with; its data stay in the cache directory.
+
+    It writes no firewall rules, so that it can stand beside any other engine: builds use the machine's
+    network.
     """
     home = directory / "builder"
     home.mkdir(exist_ok=True)
-    builder = Host(0, "builder", "127.0.0.1", home, cgroup="msrctl-builder", switch=None)
-    builder.dockerd_args = ["--bridge=none", "--iptables=false", "--ip-forward=false"]
+    builder = Builder(0, "builder", "127.0.0.1", home, cgroup="msrctl-builder", switch=None)
+    builder.dockerd_args = [f"--bridge={builder.bridge}", "--iptables=false", "--ip-forward=false"]
     return builder
 
 
