@@ -142,6 +142,8 @@ def _sorted(query: Mapping[str, str] | None) -> list[tuple[str, str]]:
 def _pool(settings: S3Settings) -> PoolManager:
     import urllib3
 
+    if settings.skip_verify:
+        urllib3.disable_warnings()  # who turned verification off knows it
     more: dict[str, Any] = {"ssl_context": context(settings.root_ca, skip_verify=settings.skip_verify)}
     if proxy := proxy_for(settings.base):
         return urllib3.ProxyManager(f"http://{proxy[0]}:{proxy[1]}", maxsize=16, **more)
