@@ -49,9 +49,6 @@ class AzureStore:
         retries: how often a request is tried again.
         connect: limit of a connection, seconds.
         read: limit of waiting for the next bytes, seconds.
-
-    Raises:
-        StoreError: STORE-CREDENTIALS for a way to log in that is not supported or a key that is none.
     """
 
     concurrency = 8
@@ -85,9 +82,13 @@ class AzureStore:
         root = str(parameters.get("rootdirectory", "")).strip("/")
         # 2.8 names blobs by the whole path; 3.x strips slashes from its front (azure.go, blobName).
         self._front = "/" if leading_slash else f"{root}/" if root else ""
-        self._key = self._checked_key()
 
-    def _checked_key(self) -> str:
+    def account_key(self) -> str:
+        """The account's key.
+
+        Raises:
+            StoreError: STORE-CREDENTIALS: a way to log in that is not supported, no key, or one that is none.
+        """
         kind = self.parameters.get("credentials.type", "shared_key")
         if kind != "shared_key":
             raise StoreError(
@@ -105,7 +106,7 @@ class AzureStore:
 
     @cached_property
     def client(self) -> ContainerClient:
-        """The library's client of the container."""
+        """The library's client of the container; see `account_key` for what it raises."""
         from azure.core.pipeline.transport import RequestsTransport
         from azure.storage.blob import ContainerClient, ExponentialRetry
 
@@ -116,7 +117,7 @@ class AzureStore:
         return ContainerClient(
             self.endpoint,
             self.container,
-            credential={"account_name": self.account, "account_key": self._key},
+            credential={"account_name": self.account, "account_key": self.account_key()},
             api_version=API_VERSION,
             transport=RequestsTransport(session=session, session_owner=False),
             retry_policy=ExponentialRetry(
@@ -141,7 +142,7 @@ class AzureStore:
                     if "/_uploads/" not in blob.name:
                         yield blob.name[len(self._front) :], blob.size or 0
         except StoreError as error:
-            if error.code != "STORE-MISSING":
+            if error.code != "STORE-BUCKET":
                 raise
 
     def size(self, key: str) -> int | None:
@@ -226,7 +227,8 @@ class AzureStore:
         """See `azure_probe.probe`."""
         from msrctl.transfer.azure_probe import probe
 
-        yield from probe(self.parameters, self.secrets, self.root_ca, self.words)
+        slash = self._front == "/"
+        yield from probe(self.parameters, self.secrets, self.root_ca, self.words, leading_slash=slash)
 
     def _blob(self, key: str) -> BlobClient:
         return self.client.get_blob_client(self.name(key))
@@ -241,17 +243,20 @@ class AzureStore:
         """
         from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 
+        from msrctl.transfer.web import network_fault
+
         try:
             yield
         except ResourceNotFoundError as error:
             if key is not None:
                 raise KeyError(key) from None
-            raise StoreError(f"{self.words}: {what}: {reason_of(error)}", "STORE-MISSING") from None
+            raise StoreError(f"{self.words}: {what}: {reason_of(error)}", "STORE-BUCKET") from None
         except HttpResponseError as error:
-            code = "STORE-DENIED" if error.status_code in DENIED else "STORE"
+            code = "STORE-DENIED" if error.status_code in DENIED else "STORE-ANSWER"
             raise StoreError(f"{self.words}: {what}: {reason_of(error)}", code) from None
         except AzureError as error:
-            raise StoreError(f"{self.words}: {what}: {error.message}", "STORE-UNREACHABLE") from None
+            code, reason = network_fault(error)
+            raise StoreError(f"{self.words}: {what}: {reason}", code) from None
 
 
 def code_of(error: Any) -> str:

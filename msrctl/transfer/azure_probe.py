@@ -85,10 +85,11 @@ def probe(
         As `Store.probe`; codes PRE-AZURE-* and those of `check_endpoint`.
     """
     limits: JSON = {"retries": 0, "connect": seconds, "read": seconds}
+    store = AzureStore(parameters, secrets, root_ca, words, leading_slash=leading_slash, **limits)
     try:
-        store = AzureStore(parameters, secrets, root_ca, words, leading_slash=leading_slash, **limits)
+        store.account_key()
     except StoreError as error:
-        yield _credentials(str(error).partition(": ")[2])
+        yield _credentials(str(error).removeprefix(f"{store.words}: "))
         return
     setting = Setting(address="serviceurl" if "serviceurl" in parameters else "realm")
     for check in check_endpoint(
@@ -138,6 +139,8 @@ def _try(store: AzureStore, title: str, step: Callable[[], Any], verb: str = "li
     """One step; what is wrong with it, or None."""
     from azure.core.exceptions import AzureError, HttpResponseError
 
+    from msrctl.transfer.web import network_fault
+
     try:
         step()
     except HttpResponseError as error:
@@ -146,7 +149,7 @@ def _try(store: AzureStore, title: str, step: Callable[[], Any], verb: str = "li
         return {
             "title": title,
             "ok": False,
-            "detail": f"{store.endpoint}: no answer: {error.message}",
+            "detail": f"{store.endpoint}: {network_fault(error)[1]}",
             "code": "PRE-AZURE-NO-ANSWER",
             "hint": "See whether the store is up and not overloaded, and what is between that node and it.",
         }

@@ -45,9 +45,6 @@ class GcsStore:
         retry_seconds: for how long a request is tried again; 0: never.
         connect: limit of a connection, seconds.
         read: limit of waiting for the next bytes, seconds.
-
-    Raises:
-        StoreError: STORE-KEYFILE: the key is none.
     """
 
     concurrency = 8
@@ -71,13 +68,16 @@ class GcsStore:
         self._retry_seconds = retry_seconds
         root = str(parameters.get("rootdirectory", "")).strip("/")
         self._front = f"{root}/" if root else ""  # as gcs.go's pathToKey, with 2.8 and 3.x
-        self.key = self._checked_key(secrets)
-        """The service account's key, or None for the application default credentials."""
 
-    def _checked_key(self, secrets: Mapping[str, Secret]) -> dict[str, Any] | None:
-        if "keyfile" not in secrets:
+    def key(self) -> dict[str, Any] | None:
+        """The service account's key, or None for the application default credentials.
+
+        Raises:
+            StoreError: STORE-KEYFILE: it is none.
+        """
+        if "keyfile" not in self._secrets:
             return None
-        text = secrets["keyfile"].reveal().decode(errors="replace")
+        text = self._secrets["keyfile"].reveal().decode(errors="replace")
         if problem := service_account_problem(text):
             raise StoreError(f"{self.words}: keyfile: {problem}", "STORE-KEYFILE")
         return dict(json.loads(text))
@@ -106,10 +106,11 @@ class GcsStore:
         from google.auth.exceptions import GoogleAuthError
         from google.oauth2.service_account import Credentials
 
-        if self.key is not None:
+        key = self.key()
+        if key is not None:
             try:
                 load = Credentials.from_service_account_info
-                return load(self.key, scopes=[SCOPE])  # type: ignore[no-untyped-call]
+                return load(key, scopes=[SCOPE])  # type: ignore[no-untyped-call]
             except (ValueError, GoogleAuthError):
                 text = f"{self.words}: keyfile: its private_key is not a key in PEM form"
                 raise StoreError(text, "STORE-KEYFILE") from None
@@ -222,20 +223,22 @@ class GcsStore:
         from google.auth.exceptions import GoogleAuthError, RefreshError
         from requests import RequestException
 
+        from msrctl.transfer.web import network_fault
+
         try:
             yield
         except NotFound as error:
             if key is not None and not lacks_bucket(error):
                 raise KeyError(key) from None
-            raise StoreError(f"{self.words}: {what}: {reason_of(error)}", "STORE-MISSING") from None
+            raise StoreError(f"{self.words}: {what}: {reason_of(error)}", "STORE-BUCKET") from None
         except GoogleAPICallError as error:
-            code = "STORE-DENIED" if error.code in DENIED else "STORE"
+            code = "STORE-DENIED" if error.code in DENIED else "STORE-ANSWER"
             raise StoreError(f"{self.words}: {what}: {reason_of(error)}", code) from None
         except RefreshError as error:
             raise StoreError(f"{self.words}: {what}: {error.args[0]}", "STORE-DENIED") from None
         except (RetryError, GoogleAuthError, RequestException, OSError) as error:
-            cause = getattr(error, "cause", None) or error
-            raise StoreError(f"{self.words}: {what}: no answer: {cause}", "STORE-UNREACHABLE") from None
+            code, reason = network_fault(getattr(error, "cause", None) or error)
+            raise StoreError(f"{self.words}: {what}: {reason}", code) from None
 
 
 def lacks_bucket(error: Any) -> bool:

@@ -49,10 +49,11 @@ def probe(
     Returns:
         As `Store.probe`; codes PRE-GCS-* and those of `check_endpoint`.
     """
+    store = GcsStore(parameters, secrets, root_ca, words, retry_seconds=0, connect=seconds, read=seconds)
     try:
-        store = GcsStore(parameters, secrets, root_ca, words, retry_seconds=0, connect=seconds, read=seconds)
+        key = store.key() or {}
     except StoreError as error:
-        yield _no_credentials(error)
+        yield _no_credentials(error, store)
         return
     for check in check_endpoint(
         ENDPOINT, root_ca=store.root_ca, setting=Setting(address=""), seconds=seconds
@@ -63,18 +64,18 @@ def probe(
     try:
         bucket = store.bucket
     except StoreError as error:
-        yield _no_credentials(error)
+        yield _no_credentials(error, store)
         return
-    yield from _Trial(store, bucket).checks()
+    yield from _Trial(store, bucket, key.get("client_email", "the node's account")).checks()
 
 
 class _Trial:
     """The requests, one after the other."""
 
-    def __init__(self, store: GcsStore, bucket: Any) -> None:
+    def __init__(self, store: GcsStore, bucket: Any, account: str) -> None:
         self._bucket = bucket
         self._name = store.bucket_name
-        self._account = (store.key or {}).get("client_email", "the node's account")
+        self._account = account
         self._object = bucket.blob(store.name(f"msrctl-probe-{uuid4().hex}"))
         self._data = os.urandom(BYTES)
 
@@ -129,6 +130,8 @@ class _Trial:
         from google.auth.exceptions import GoogleAuthError, RefreshError
         from requests import RequestException
 
+        from msrctl.transfer.web import network_fault
+
         try:
             step()
         except GoogleAPICallError as error:
@@ -139,7 +142,7 @@ class _Trial:
             code, detail = "PRE-GCS-DATA", str(error)
             hint = "See whether a proxy or a gateway in between changes what is stored."
         except (GoogleAuthError, RequestException, OSError) as error:
-            code, detail = "PRE-GCS-NO-ANSWER", f"no answer: {error}"
+            code, detail = "PRE-GCS-NO-ANSWER", f"googleapis.com: {network_fault(error)[1]}"
             hint = "See what stands between that node and googleapis.com: proxy, firewall, certificate."
         else:
             return {"title": title, "ok": True, "detail": ""}
@@ -177,12 +180,12 @@ RIGHTS = {
 }
 
 
-def _no_credentials(error: StoreError) -> JSON:
+def _no_credentials(error: StoreError, store: GcsStore) -> JSON:
     bad = error.code == "STORE-KEYFILE"
     return {
         "title": "credentials",
         "ok": False,
-        "detail": str(error).partition(": ")[2],
+        "detail": str(error).removeprefix(f"{store.words}: "),
         "code": "PRE-GCS-KEYFILE" if bad else "PRE-GCS-CREDENTIALS",
         "hint": "Download the service account's key as JSON, whole, and name that file in keyfile."
         if bad

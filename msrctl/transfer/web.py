@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,26 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 16
 """Kept open to one host: more than any store has transfers at once."""
+
+# Parts of what requests and urllib3 tell, in the order of trying; codes and words as of the other stores.
+_CAUSES = (
+    (r"certificate|SSLError|SSL:", "STORE-TLS", "TLS failed"),
+    (r"NameResolutionError|Failed to resolve", "STORE-NAME", "its name cannot be resolved"),
+    (r"Connection refused", "STORE-REFUSED", "connection refused"),
+    (r"timed? ?out|Timeout", "STORE-TIMEOUT", "no answer in time"),
+)
+
+
+def network_fault(error: BaseException) -> tuple[str, str]:
+    """Code and words for a request that got no answer.
+
+    Arguments:
+        error: of requests, or of a library around it, whose text goes on with its inner state.
+    """
+    for pattern, code, words in _CAUSES:
+        if re.search(pattern, str(error)):
+            return code, words
+    return "STORE-NETWORK", "connection lost"
 
 
 def session(root_ca: str, *, skip_verify: bool = False, connect: float, read: float) -> Session:
