@@ -8,9 +8,10 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cloud_support import broken_off, failures, names_known, only_failure, own_loopback
+from cloud_support import broken_off, failures, only_failure
 
 from labs.stores.azure import azurite
+from labs.stores.here import names_known, own_loopback
 from msrctl.secret import Secret
 from msrctl.tls.authority import create_authority
 from msrctl.transfer.azure import BLOCK, AzureStore
@@ -35,7 +36,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def names(server: Server) -> Iterator[None]:
-    with names_known(server.needs_hosts):
+    with names_known(*server.needs_hosts):
         yield
 
 
@@ -81,7 +82,7 @@ def test_names_begin_with_a_slash_as_those_of_registry_2_8(used: AzureStore) -> 
     ],
 )
 def test_names_of_registry_3_have_no_slash_in_front(
-    server: Server, used: AzureStore, parameters: dict[str, str], front: str
+    server: Server, used: AzureStore, parameters: dict[str, Any], front: str
 ) -> None:
     store = of(server, container=used.container, **parameters)
     store.write(KEY, [b"x"], 1)
@@ -170,7 +171,7 @@ def test_the_probe_leaves_nothing(used: AzureStore) -> None:
     ],
 )
 def test_credentials_that_do_not_fit_are_told_apart(
-    server: Server, names: None, parameters: dict[str, str], key: str, code: str, said: str
+    server: Server, names: None, parameters: dict[str, Any], key: str, code: str, said: str
 ) -> None:
     failure = only_failure(of(server, key=Secret(key), **parameters))
     assert failure["code"] == code

@@ -1,4 +1,4 @@
-"""The store at Google against a fake with service accounts: what is particular to it, and what its probe says."""
+"""The store at Google against a fake with service accounts: its particulars, and what its probe says."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cloud_support import broken_off, failures, names_known, only_failure, own_loopback
+from cloud_support import broken_off, failures, only_failure
 
 from labs.stores.fixtures import GCS_ACCOUNTS
 from labs.stores.gcs import fake_gcs
+from labs.stores.here import names_known, own_loopback
 from msrctl.secret import Secret
 from msrctl.tls.authority import create_authority
 from msrctl.transfer.gcs import PART, GcsStore
@@ -37,7 +38,7 @@ def server() -> Iterator[GcsServer]:
 
 @pytest.fixture
 def names(server: GcsServer) -> Iterator[None]:
-    with names_known(server.needs_hosts):
+    with names_known(*server.needs_hosts):
         yield
 
 
@@ -165,19 +166,16 @@ def test_a_token_that_is_refused_is_told(server: GcsServer, names: None) -> None
     assert server.account in failure["detail"]
 
 
+KEY_FILE = {"type": "service_account", "client_email": "a@b", "token_uri": "https://x"}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("not JSON", "not JSON"),
         ('{"type": "authorized_user"}', "not the key of a service account"),
-        (
-            '{"type": "service_account", "client_email": "a@b", "token_uri": "https://x"}',
-            "private_key missing",
-        ),
-        (
-            '{"type": "service_account", "client_email": "a@b", "token_uri": "https://x", "private_key": "x"}',
-            "not a key in PEM form",
-        ),
+        (json.dumps(KEY_FILE), "private_key missing"),
+        (json.dumps(KEY_FILE | {"private_key": "x"}), "not a key in PEM form"),
     ],
 )
 def test_a_key_file_that_is_none_is_told(server: GcsServer, names: None, text: str, said: str) -> None:
@@ -211,12 +209,12 @@ def test_an_unknown_authority_is_told(server: GcsServer, names: None) -> None:
 
 
 def test_a_name_that_does_not_resolve_is_told(server: GcsServer) -> None:
-    with names_known([("storage.googleapis.com", "nowhere.invalid")]):
+    with names_known(("storage.googleapis.com", "nowhere.invalid")):
         assert only_failure(of(server))["code"] == "PRE-STORE-NAME"
 
 
 def test_a_port_where_nothing_listens_is_told(server: GcsServer) -> None:
-    with names_known([(name, "127.0.0.19") for name, _ in server.needs_hosts]):
+    with names_known(*((name, "127.0.0.19") for name, _ in server.needs_hosts)):
         assert only_failure(of(server))["code"] == "PRE-STORE-REFUSED"
 
 
