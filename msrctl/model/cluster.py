@@ -93,6 +93,8 @@ class Replica:
     https_port: int = 443
     registry_image: str | None = None
     """Image id of another registry (`--registry-image`), else the one in `image`."""
+    registry_version: str | None = None
+    """Version of that other registry, as its program says: 2.8.3, 3.1.1."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from msrctl.model import names
 from msrctl.model.cluster import Cluster, Replica
 from msrctl.registry import config as registry_config
 from msrctl.registry import proxy
+from msrctl.registry.version import is_3
 from msrctl.storage import backend
 
 JSON = dict[str, Any]
@@ -99,15 +100,10 @@ def _config(cluster: Cluster, component: str, path: str, text: str, *, templated
 
 def _registry(cluster: Cluster, replica: Replica) -> tuple[str, JSON, dict[str, JSON]]:
     settings = cluster.settings
-    files = {
-        registry_config.CONFIG_PATH: _config(
-            cluster,
-            "registry",
-            registry_config.CONFIG_PATH,
-            registry_config.render(cluster),
-            templated=True,
-        )
-    }
+    version = replica.registry_version
+    config_path = registry_config.path(version)
+    rendered = registry_config.render(cluster, version=version)
+    files = {config_path: _config(cluster, "registry", config_path, rendered, templated=True)}
     env = [
         f"{key}={value}"
         for key, value in (
@@ -117,6 +113,9 @@ def _registry(cluster: Cluster, replica: Replica) -> tuple[str, JSON, dict[str, 
         )
         if value
     ]
+    if is_3(version):
+        # It would send traces to a collector that is not there (distribution-storage.md, section 3).
+        env.append("OTEL_TRACES_EXPORTER=none")
     # The s3 driver has no option for a CA: what it shall trust must be in the system's trust
     # (object-stores.md, section 2).
     trusted = {"custom-ca.pem": settings.custom_ca_cert_bundle, "store-ca.pem": cluster.storage.root_ca}
@@ -131,7 +130,7 @@ def _registry(cluster: Cluster, replica: Replica) -> tuple[str, JSON, dict[str, 
     container: JSON = {
         "Image": replica.registry_image or replica.image,
         "Command": ["/usr/bin/docker-registry"] if not replica.registry_image else ["registry"],
-        "Args": ["serve", registry_config.CONFIG_PATH],
+        "Args": ["serve", config_path],
         "Env": env,
         # uid 0, because stores that are taken over belong to root; but without root's powers, except to
         # read and write a directory whatever its owner (docs/adr/0002-one-image.md).

@@ -48,6 +48,13 @@ class Backend(Protocol):
             secret: gives what stands for the value of a secret parameter: the renderer's placeholder.
         """
 
+    def driver_3(self, secret: Callable[[str], str]) -> dict[str, Any]:
+        """The same for registry 3.
+
+        Raises:
+            UsageFault: registry 3 has no such driver.
+        """
+
     def redirect(self) -> bool:
         """Whether the registry sends clients to the store for layers."""
 

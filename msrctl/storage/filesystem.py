@@ -17,6 +17,10 @@ class MountedBackend:
         """The filesystem driver; `maxthreads` is the driver's own default, written down."""
         return {"filesystem": {"rootdirectory": STORE, "maxthreads": 100}}
 
+    def driver_3(self, secret: Callable[[str], str]) -> dict[str, Any]:
+        """The same in registry 3 (distribution-storage.md, section 2)."""
+        return self.driver(secret)
+
     def redirect(self) -> bool:
         """A directory cannot serve clients itself."""
         return False

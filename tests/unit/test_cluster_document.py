@@ -42,6 +42,7 @@ REPLICAS = st.builds(
     http_port=PORT,
     https_port=PORT,
     registry_image=st.none() | IMAGE,
+    registry_version=MAYBE,
 )
 SETTINGS = st.builds(
     Settings, log_level=LEVELS, log_protocol=st.sampled_from(["internal", "tcp", "udp"]), http_proxy=MAYBE
@@ -77,6 +78,12 @@ def test_a_document_comes_back_as_it_was_written(cluster: Cluster) -> None:
 @given(CLUSTERS)
 def test_every_document_is_of_its_schema(cluster: Cluster) -> None:
     assert problems("cluster", json.loads(json.dumps(cluster.to_json()))) == ()
+
+
+def test_a_document_from_before_another_registry_had_a_version_is_read() -> None:
+    data = json.loads(json.dumps(a_cluster().to_json()))
+    del data["replicas"][0]["registry_version"]
+    assert Cluster.from_json(data) == a_cluster()
 
 
 def test_a_newer_format_is_refused_and_says_which_msrctl_to_use() -> None:
