@@ -21,9 +21,10 @@ _CAUSES = (
     (r"dns error|failed to lookup", "STORE-NAME", "its name cannot be resolved"),
     (r"Connection refused|ConnectionRefused", "STORE-REFUSED", "connection refused"),
     (r"kind: Timeout|TimedOut|timed out", "STORE-TIMEOUT", "no answer in time"),
-    (r"169\.254\.169\.254|169\.254\.170\.2|metadata", "STORE-CREDENTIALS", "no credentials were found"),
     (r"ConnectionReset|Connection reset|IncompleteMessage|kind: Connect", "STORE-NETWORK", "connection lost"),
 )
+# Where clouds serve an instance's credentials; asked for if none are given.
+_INSTANCE = re.compile(r"http://169\.254\.(169\.254|170\.2)/|metadata\.google\.internal")
 _DENIED = frozenset({"401", "403"})
 
 
@@ -63,6 +64,8 @@ def translate(error: Exception, words: str, key: str) -> StoreError:
     """
     text = str(error)
     about = f"{words}: {key}" if key else words
+    if _INSTANCE.search(text):
+        return StoreError(f"{words}: no keys are given, and the instance offers none", "STORE-CREDENTIALS")
     code = server_code(text)
     if code in {"NoSuchBucket", "ContainerNotFound"}:
         return StoreError(f"{words}: the bucket does not exist", "STORE-BUCKET")

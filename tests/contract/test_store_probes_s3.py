@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from labs.stores.moto import MotoStore
 
+pytestmark = pytest.mark.stores
 LIMIT = 10.0
 """Seconds that a whole probe may take, whatever the store does."""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from msrctl.transfer.store import Store
 
+pytestmark = pytest.mark.stores
 MANY = 1_200
 """More than a page of most stores' listings, and more than S3 deletes by one request."""
 
