@@ -222,6 +222,7 @@ class GcsStore:
         from google.api_core.exceptions import GoogleAPICallError, NotFound, RetryError
         from google.auth.exceptions import GoogleAuthError, RefreshError
         from requests import RequestException
+        from urllib3.exceptions import HTTPError
 
         from msrctl.transfer.web import network_fault
 
@@ -236,7 +237,7 @@ class GcsStore:
             raise StoreError(f"{self.words}: {what}: {reason_of(error)}", code) from None
         except RefreshError as error:
             raise StoreError(f"{self.words}: {what}: {error.args[0]}", "STORE-DENIED") from None
-        except (RetryError, GoogleAuthError, RequestException, OSError) as error:
+        except (RetryError, GoogleAuthError, RequestException, HTTPError, ConnectionError) as error:
             code, reason = network_fault(getattr(error, "cause", None) or error)
             raise StoreError(f"{self.words}: {what}: {reason}", code) from None
 

@@ -6,7 +6,8 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
-from labs.stores import moto
+from labs.stores import azure, gcs, moto, swift
+from labs.stores.here import names_known, own_loopback
 from msrctl.storage.config_file import parse_storage_config
 from msrctl.transfer.files import FileStore
 from msrctl.transfer.open import open_store
@@ -72,11 +73,43 @@ def s3_plain(_: Path) -> Iterator[Store]:
         yield opened(store, objectacl="bucket-owner-full-control")
 
 
+@contextlib.contextmanager
+def azurite(_: Path) -> Iterator[Store]:
+    """Azure by Azurite."""
+    with azure.azurite(own_loopback()) as store, names_known(*store.needs_hosts):
+        yield opened(store)
+
+
+@contextlib.contextmanager
+def fake_gcs(_: Path) -> Iterator[Store]:
+    """GCS by a fake with service accounts, below a root directory."""
+    with gcs.fake_gcs(own_loopback()) as store, names_known(*store.needs_hosts):
+        yield opened(store, rootdirectory="/deep/er/")
+
+
+@contextlib.contextmanager
+def swift_1(_: Path) -> Iterator[Store]:
+    """Swift with its own users, below a prefix."""
+    with swift.swift_v1(ADDRESS) as store:
+        yield opened(store, prefix="deep/er")
+
+
+@contextlib.contextmanager
+def swift_3(_: Path) -> Iterator[Store]:
+    """Swift with Keystone's users."""
+    with swift.swift_v3(ADDRESS) as store:
+        yield opened(store)
+
+
 STORES: dict[str, Callable[[Path], AbstractContextManager[Store]]] = {
     "files": files,
     "s3": s3,
     "s3-tls": s3_tls,
     "s3-plain": s3_plain,
+    "azure": azurite,
+    "gcs": fake_gcs,
+    "swift-1": swift_1,
+    "swift-3": swift_3,
     # Further kinds: one line each, of a context manager that starts the store and opens it.
 }
 """By the name that the tests' ids show; each is given an empty directory."""
