@@ -1,4 +1,4 @@
-"""`msrctl storage usage`, `validate` and `sample`."""
+"""`msrctl storage usage`, `validate` and `sample`; the rest of the group is in storage_change.py."""
 
 # Imports inside functions keep `msrctl --help` fast.
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from msrctl.cli import build, checks, values
+from msrctl.cli import build, checks, storage_change, values
 from msrctl.cli import options as o
 from msrctl.cli.base import Command, Given, Group
 from msrctl.cli.running import run
@@ -25,10 +25,17 @@ version_option = o.option(
 )
 
 
-@click.group("storage", cls=Group, short_help="Look at the image store; check a configuration for one.")
+@click.group("storage", cls=Group, short_help="Look at the image store, go back to the one before.")
 @o.general_options
 def command() -> None:
-    """Look at the image store; check a configuration for one."""
+    """Look at the image store, go back to the one before a switch, check a configuration for one.
+
+    The switch itself is msrctl reconfigure.
+    """
+
+
+for change in (storage_change.show_command, storage_change.revert_command, storage_change.finalize_command):
+    command.add_command(change)
 
 
 @command.command(

@@ -1,7 +1,8 @@
 """Carries out undo records: small JSON bodies that a journal keeps, each safe to run twice.
 
 ``{"op": "remove", "kind", "name"}``, ``{"op": "restore", "kind": "services", "name", "spec"}``,
-``{"op": "remove-volume", "name", "node", "labels", "image"}``, ``{"op": "gate", "name", "gate", "clear"}``,
+``{"op": "remove-volume", "name", "node", "labels", "image"}``,
+``{"op": "gate", "name", "gate", "set", "clear"}``,
 ``{"op": "commit", "name"}``: from there on nothing is undone.
 """
 
@@ -76,7 +77,7 @@ def undo_one(engine: Engine, record: JSON) -> None:
         case "remove-volume":
             remove_volume(engine, record["name"], record["node"], record["labels"], image=record["image"])
         case "gate":
-            set_gate(engine, record["gate"], clear=record["clear"])
+            set_gate(engine, record["gate"], set=record.get("set", ()), clear=record.get("clear", ()))
         case other:
             raise MsrctlError(
                 f"the journal has an undo that this msrctl does not know: {other}", code="JOURNAL-NEWER"

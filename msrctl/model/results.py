@@ -89,6 +89,9 @@ class StatusResult:
     version: str = ""
     url: str = ""
     storage: str = ""
+    previous_storage: str | None = None
+    """The store that was left by the last switch, until it is finalized."""
+    read_only: bool = False
     replicas: tuple[ReplicaStatus, ...] = ()
     drift: tuple[Change, ...] = ()
     """Drift of objects that belong to no single replica."""
@@ -129,6 +132,52 @@ class UsageResult:
     """`msrctl storage usage`."""
 
     replicas: tuple[ReplicaUsage, ...]
+
+
+@dataclass(frozen=True)
+class StoreView:
+    """A store as the cluster document has it; secrets are named, never shown."""
+
+    kind: str
+    store: str
+    """In words."""
+    parameters: dict[str, Any]
+    secrets: tuple[str, ...] = ()
+    """Names of the parameters that are kept as secrets."""
+    root_ca: str | None = None
+    redirect: bool = False
+    store_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ShowStorageResult:
+    """`msrctl storage show`."""
+
+    storage: StoreView
+    previous: StoreView | None = None
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class FinalizeResult:
+    """`msrctl storage finalize`."""
+
+    plan: Plan
+    dry_run: bool = False
+    changed: bool = False
+    forgotten: str = ""
+    """The store that can no longer be gone back to, in words; its data are still there."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SettingsResult:
+    """`msrctl settings`."""
+
+    plan: Plan
+    dry_run: bool = False
+    changed: bool = False
+    read_only: bool = False
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,47 @@ def _reconfigure(result: r.ReconfigureResult) -> list[str]:
     return ["Reconfigured.", *_serves(result)]
 
 
+@_lines.register
+def _show_storage(result: r.ShowStorageResult) -> list[str]:
+    lines = _store(result.storage)
+    if result.previous:
+        lines += ["", "Left by the last switch (msrctl storage revert goes back, finalize forgets it):"]
+        lines += [f"  {line}" for line in _store(result.previous)]
+    if result.read_only:
+        lines += ["", "Pushes are refused: read-only (msrctl settings --read-only off)."]
+    return lines
+
+
+def _store(view: r.StoreView) -> list[str]:
+    rows = [("Store", view.store), ("Kind", view.kind)]
+    rows += [(name, str(value)) for name, value in sorted(view.parameters.items())]
+    rows += [(name, "****") for name in view.secrets]
+    if view.root_ca:
+        rows.append(("root CA", "given"))
+    if view.kind in {"s3", "azure", "swift", "gcs"}:
+        rows.append(
+            ("layers", "clients get them from the store" if view.redirect else "the registry serves them")
+        )
+    if view.store_id:
+        rows.append(("marked as", view.store_id))
+    return words.table(rows)
+
+
+@_lines.register
+def _finalize(result: r.FinalizeResult) -> list[str]:
+    if result.dry_run:
+        return _dry_run(result.plan)
+    return [f"{result.forgotten} is forgotten. Its data are still there: remove them when you are sure."]
+
+
+@_lines.register
+def _settings(result: r.SettingsResult) -> list[str]:
+    if result.dry_run:
+        return _dry_run(result.plan)
+    state = "read-only: pushes are refused, pulls go on" if result.read_only else "open for pushes"
+    return [f"The registry is {state}." if result.changed else f"Nothing to do: the registry is {state}."]
+
+
 def _serves(result: r.ReconfigureResult) -> list[str]:
     return (
         [f"{result.url} is served by {', '.join(result.replicas)}"] if result.url and result.replicas else []
@@ -106,6 +147,12 @@ def _status(result: r.StatusResult, marks: Marks) -> list[str]:
             ("Cluster", f"{result.cluster_id}, version {result.version}, generation {result.generation}"),
             ("URL", result.url),
             ("Storage", result.storage),
+            *(
+                [("Before", f"{result.previous_storage} (storage revert, storage finalize)")]
+                if result.previous_storage
+                else []
+            ),
+            *([("Pushes", "refused: read-only")] if result.read_only else []),
             *head,
         ]
     lines = [] if result.installed else ["msrctl is not installed on this swarm."]

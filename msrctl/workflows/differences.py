@@ -67,11 +67,26 @@ def copied_words(result: Mapping[str, Any], began: float) -> str:
     )
 
 
-def not_a_copy(answer: StoreAnswer, words: str) -> VerifyFailed:
-    """The refusal of a store that lacks something (STORE-INCOMPLETE)."""
+def not_a_copy(answer: StoreAnswer, words: str, *, reverting: bool = False) -> VerifyFailed:
+    """The refusal of a store that lacks something (STORE-INCOMPLETE).
+
+    Arguments:
+        answer: of the comparison.
+        words: the new store, for people.
+        reverting: whether it is the store that the last switch left.
+    """
     result = answer.result
     if "differences" not in result:
         return _failed(answer)
+    if reverting:
+        return VerifyFailed(
+            f"going back to {words} would lose what was pushed since: {_counts(result)}",
+            code="STORE-INCOMPLETE",
+            state=f"{NOTHING} The store in use holds {summary_words(result['old'])}; "
+            f"the one before {summary_words(result['new'])}.",
+            details=_details(answer),
+            hint="To take it along: msrctl storage revert --migrate-storage.",
+        )
     return VerifyFailed(
         f"{words} is not an exact copy: {_counts(result)}",
         code="STORE-INCOMPLETE",

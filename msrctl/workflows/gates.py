@@ -43,12 +43,20 @@ def gate_of(cluster: Cluster, replica: Replica) -> JSON:
     }
 
 
-def undo_of(cluster: Cluster, replica: Replica, *clear: str) -> JSON:
-    """The undo record that clears names at a replica's gate."""
+def undo_of(
+    cluster: Cluster,
+    replica: Replica,
+    *,
+    set: Sequence[str] = (),  # noqa: A002 - the counterpart of clear
+    clear: Sequence[str] = (),
+) -> JSON:
+    """The undo record that sets and clears names at a replica's gate."""
+    words = ", ".join((*(f"set {name}" for name in set), *(f"clear {name}" for name in clear)))
     return {
         "op": "gate",
-        "name": f"{', '.join(clear)} at {replica.id}",
+        "name": f"{words} at {replica.id}",
         "gate": gate_of(cluster, replica),
+        "set": list(set),
         "clear": list(clear),
     }
 

@@ -19,7 +19,7 @@ from msrctl.plan.planner import Observed, plan
 from msrctl.plan.step import Plan, Step
 from msrctl.storage import backend, from_nfs_options, from_volume_option
 from msrctl.storage.nfs import NfsBackend
-from msrctl.workflows import certificates, preflight, probe, recover
+from msrctl.workflows import certificates, preflight, probe, recover, registry_image
 from msrctl.workflows import material as making
 from msrctl.workflows.apply import Transition, apply
 from msrctl.workflows.execute import signals_raise, signals_wait
@@ -110,8 +110,17 @@ def _install(
     else:
         node = choose_node(engine, request.node)
     storage = _storage(engine, request, report, image, node, asking=not nothing_there)
+    if nothing_there:
+        registry = registry_image.by_name(request.registry_image)
+    else:
+        registry = registry_image.find(engine, request.registry_image, node, storage)
     cluster, material, generated, warnings = _document(
-        request, image, node, storage=storage, swarm_is_ours=made_swarm or made_by_msrctl(engine)
+        request,
+        image,
+        node,
+        registry=registry,
+        storage=storage,
+        swarm_is_ours=made_swarm or made_by_msrctl(engine),
     )
     wanted = desired(cluster)
     observed = Observed() if nothing_there else observe(engine, cluster.id, wanted)
@@ -199,6 +208,7 @@ def _document(
     image: preflight.Image,
     node: Node,
     *,
+    registry: registry_image.RegistryImage,
     storage: Storage,
     swarm_is_ours: bool,
 ) -> tuple[Cluster, making.Material, Secret | None, tuple[str, ...]]:
@@ -213,6 +223,8 @@ def _document(
         version=image.version,
         http_port=asked.http_port or 80,
         https_port=asked.https_port or 443,
+        registry_image=registry.id,
+        registry_version=registry.version,
     )
     settings = Settings(
         external_url=asked.external_url or None,

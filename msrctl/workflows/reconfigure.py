@@ -16,7 +16,7 @@ from msrctl.model.results import ReconfigureResult
 from msrctl.plan.desired import desired
 from msrctl.plan.planner import plan
 from msrctl.plan.step import Plan
-from msrctl.workflows import desire, preflight, probe, recover, storage, switches
+from msrctl.workflows import desire, preflight, probe, recover, registry_image, storage, switches
 from msrctl.workflows import material as making
 from msrctl.workflows.apply import Transition, apply
 from msrctl.workflows.execute import signals_raise
@@ -45,7 +45,7 @@ def reconfigure(request: ReconfigureRequest, report: Reporter) -> ReconfigureRes
     engine = open_engine(request.common)
     deployment = require_deployment(engine)
     if request.dry_run:
-        _refuse_if_interrupted(engine)
+        recover.refuse_if_interrupted(engine)
         change, warnings = _change(engine, report, request, deployment)
         _preflight(engine, report, deployment.cluster, change.cluster)
         return ReconfigureResult(change.plan, dry_run=True, url=change.cluster.url(), warnings=warnings)
@@ -56,7 +56,7 @@ def reconfigure(request: ReconfigureRequest, report: Reporter) -> ReconfigureRes
         if request.resume:
             change, warnings = _resumed(engine, report, request, require_deployment(engine))
         else:
-            _refuse_if_interrupted(engine)
+            recover.refuse_if_interrupted(engine)
             change, warnings = _change(engine, report, request, require_deployment(engine))
         for warning in warnings:
             report.warn(warning)
@@ -86,6 +86,7 @@ def _change(
     material = making.Material(before.id, __version__)
     prepared = _storage(engine, report, request, before, material)
     after, why, warnings = desire.next_document(engine, before, request, material, prepared.storage)
+    after = registry_image.reconfigured(engine, request.registry_image, before, after, why)
     title = f"reconfigure {before.url()}: " + (", ".join(why) if why else "nothing new is asked for")
     words = f"generation {after.generation}: {', '.join(why)}" if why else ""
     warnings += prepared.warnings
@@ -117,7 +118,10 @@ def _storage(
     material: making.Material,
 ) -> Prepared:
     """The store that is asked for, tried; the one in force if none is."""
-    wanted = storage.asked(before.storage, request.settings, material)
+    if request.revert_storage:
+        wanted = storage.previous(before)
+    else:
+        wanted = storage.asked(before.storage, request.settings, material)
     if wanted != before.storage:
         return storage.prepare(engine, report, before, wanted, material, request)
     flags = ("migrate_storage", "storage_migrated", "reinitialize_storage")
@@ -208,17 +212,6 @@ def _preflight(engine: DockerEngine, report: Reporter, before: Cluster, after: C
     if checks:
         with report.step("preflight") as progress:
             progress.detail(f"{len(preflight.require(checks))} checks")
-
-
-def _refuse_if_interrupted(engine: DockerEngine) -> None:
-    found = recover.interrupted(engine)
-    if found:
-        raise WrongState(
-            found[1],
-            code="INTERRUPTED",
-            state="The registry serves; nothing was changed now.",
-            hint="Finish it with msrctl reconfigure --resume, or go back with msrctl reconfigure --undo.",
-        )
 
 
 def _nothing_interrupted() -> WrongState:

@@ -59,3 +59,15 @@ def not_resumable(sentence: str) -> WrongState:
         state="No service was touched; the registry serves as before.",
         hint="msrctl reconfigure --undo takes away what it prepared; then give the settings again.",
     )
+
+
+def refuse_if_interrupted(engine: DockerEngine) -> None:
+    """Raises WrongState if an operation was interrupted: it must be finished or undone first."""
+    found = interrupted(engine)
+    if found:
+        raise WrongState(
+            found[1],
+            code="INTERRUPTED",
+            state="The registry serves; nothing was changed now.",
+            hint="Finish it with msrctl reconfigure --resume, or go back with msrctl reconfigure --undo.",
+        )

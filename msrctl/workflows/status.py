@@ -72,6 +72,10 @@ def status(request: StatusRequest, report: Reporter) -> StatusResult:  # noqa: A
         version=cluster.version,
         url=cluster.url(),
         storage=backend(cluster.storage).words(cluster.replicas[0].id),
+        previous_storage=backend(cluster.previous_storage).words(cluster.replicas[0].id)
+        if cluster.previous_storage
+        else None,
+        read_only=cluster.read_only,
         replicas=replicas,
         drift=tuple(missing),
         lock=words,

@@ -102,6 +102,22 @@ def _nfs(before: Storage, settings: SettingsRequest) -> Storage:
     return replace(before, parameters=wanted.parameters())
 
 
+def previous(cluster: Cluster) -> Storage:
+    """The store that was left by the last switch.
+
+    Raises:
+        WrongState: there is none, or it was finalized (NO-PREVIOUS-STORE).
+    """
+    if cluster.previous_storage is None:
+        raise WrongState(
+            "there is no store to go back to: none was left by a switch, or it was finalized",
+            code="NO-PREVIOUS-STORE",
+            state=preflight.NOTHING,
+            hint="msrctl storage show tells the store in use; a switch to any store is msrctl reconfigure.",
+        )
+    return cluster.previous_storage
+
+
 def policy_of(request: ReconfigureRequest) -> Policy:
     """What the flags say about the tags."""
     if request.migrate_storage:
@@ -146,7 +162,7 @@ def prepare(
             storage = replace(wanted, store_id=found_id)
             policy = policy_of(request)
             switch = Switch(before, replace(before, storage=storage), policy, {})
-            checking = Switching(engine, report, switch)
+            checking = Switching(engine, report, switch, reverting=request.revert_storage)
             ours = owner is not None and owner["cluster"] == before.id
             warnings = checking.check(replace(trial, store_id=found_id), ours=ours)
     return Prepared(storage, policy, warnings)

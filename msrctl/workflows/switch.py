@@ -45,6 +45,7 @@ class Switching:
         switch: what is switched.
         verify_digests: whether blobs are hashed in the new store.
         max_wait: seconds for one thing to happen.
+        reverting: whether it goes back to the store that the last switch left.
     """
 
     engine: Engine
@@ -52,6 +53,7 @@ class Switching:
     switch: Switch
     verify_digests: bool = False
     max_wait: float = 600.0
+    reverting: bool = False
     _frozen_at: float = field(default=0.0, init=False)
 
     # -- before anything is changed
@@ -82,7 +84,7 @@ class Switching:
             if answer.ok:
                 progress.detail(differences.equal_words(answer))
                 return
-            raise differences.not_a_copy(answer, self.switch.new_words)
+            raise differences.not_a_copy(answer, self.switch.new_words, reverting=self.reverting)
 
     def _look_at_migrated(self, trial: Storage) -> tuple[str, ...]:
         """The new store for itself; then, if the old one can be read, what differs."""

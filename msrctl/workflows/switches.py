@@ -106,7 +106,7 @@ def resume(
 
 def _switch(before: Cluster, after: Cluster, policy: Policy, *, served: bool = False) -> Switch:
     undo = {
-        (replica.id, name): gates.undo_of(after, replica, name)
+        (replica.id, name): gates.undo_of(after, replica, clear=[name])
         for replica in after.replicas
         for name in (gates.FROZEN, gates.NEXT)
     }

@@ -27,6 +27,7 @@ STEP = {
     "changes": [{"name": "n", "wanted": 1, "found": None}],
 }
 REPLICA_STATUS = r.ReplicaStatus(REPLICA, "node-1", "1", "u", (r.ComponentHealth("nginx", True, "ok"),))
+VIEW = r.StoreView("s3", "s3://images", {"bucket": "images"})
 ENTRY = ImageEntry("msrctl/msr:1", "sha256:1", 5)
 
 CONTRACT: list[tuple[Any, set[str]]] = [
@@ -42,11 +43,14 @@ CONTRACT: list[tuple[Any, set[str]]] = [
     (
         r.StatusResult(installed=True),
         {
-            "installed", "healthy", "cluster_id", "generation", "version", "url", "storage", "replicas",
-            "drift",
-            "lock", "interrupted", "leftovers",
+            "installed", "healthy", "cluster_id", "generation", "version", "url", "storage",
+            "previous_storage", "read_only", "replicas", "drift", "lock", "interrupted", "leftovers",
         },
     ),
+    (r.ShowStorageResult(VIEW), {"storage", "previous", "read_only"}),
+    (VIEW, {"kind", "store", "parameters", "secrets", "root_ca", "redirect", "store_id"}),
+    (r.FinalizeResult(PLAN), {"plan", "dry_run", "changed", "forgotten", "warnings"}),
+    (r.SettingsResult(PLAN), {"plan", "dry_run", "changed", "read_only"}),
     (REPLICA_STATUS, {"replica_id", "node", "version", "url", "components", "drift", "healthy"}),
     (REPLICA_STATUS.components[0], {"component", "healthy", "detail", "task_state"}),
     (r.UsageResult(()), {"replicas"}),
