@@ -73,6 +73,7 @@ placement_options = o.together(
         section=PLACE,
         default_text="the registry in --image",
         help="Another image for the registry, such as registry:2.8.3 or registry:3.1.1.",
+        more="It must be on the node; msrctl pulls no images.",
     ),
 )
 

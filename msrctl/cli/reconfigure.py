@@ -23,6 +23,16 @@ change_options = o.together(
         default_text="the only one",
         help="Replica that the settings of a single replica are for.",
     ),
+    o.option(
+        "--registry-image",
+        type=o.Checked("IMAGE", values.image_reference, empty=True),
+        variable="MSRCTL_REGISTRY_IMAGE",
+        section="Replica",
+        default_text="unchanged",
+        help="Another image for the registry, such as registry:2.8.3 or registry:3.1.1.",
+        more="It must be on every node; msrctl pulls no images. An empty value goes back to the registry in "
+        "msrctl's own image.",
+    ),
     o.flag(
         "--storage-migrated",
         variable="STORAGE_MIGRATED",
@@ -110,6 +120,7 @@ def command(ctx: click.Context, /, **_: Any) -> int:
         # To continue an interrupted run, settings can only come from the environment: they are not meant.
         settings=SettingsRequest() if goes_on else build.settings(given, empty_is_absent=False),
         existing_replica_id=given.value("existing_replica_id"),
+        registry_image=None if goes_on else given.value("registry_image"),
         admin_username=None if goes_on else given.value("admin_username"),
         admin_password=None if goes_on else build.admin_password(given),
         storage_migrated=bool(given.value("storage_migrated")) and not goes_on,

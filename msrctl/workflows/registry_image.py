@@ -1,0 +1,139 @@
+"""Another registry than the one in msrctl's own image: `--registry-image`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from msrctl.engine.oneshot import run_oneshot
+from msrctl.errors import PreflightFailed, WrongState
+from msrctl.registry import version as versions
+from msrctl.storage import backend
+from msrctl.workflows import preflight
+from msrctl.workflows.swarm import nodes
+
+if TYPE_CHECKING:
+    from msrctl.engine.protocol import Engine
+    from msrctl.model.cluster import Cluster, Storage
+    from msrctl.workflows.swarm import Node
+
+VERSION_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class RegistryImage:
+    """An image whose registry is run instead of msrctl's own; all None: that one."""
+
+    id: str | None = None
+    reference: str | None = None
+    version: str | None = None
+
+
+OWN = RegistryImage()
+
+
+def find(engine: Engine, reference: str | None, node: Node, storage: Storage) -> RegistryImage:
+    """The image by name or id, and the version that its registry tells when it is run on the node.
+
+    A tag may say anything, so the program is asked: `registry --version`, in a one-shot.
+
+    Arguments:
+        engine: a manager.
+        reference: the image; None or empty: msrctl's own registry.
+        node: where it is to run.
+        storage: the store that it must have a driver for.
+
+    Raises:
+        PreflightFailed: PRE-IMAGE: it is not there; PRE-REGISTRY-IMAGE: no registry in it runs;
+            PRE-REGISTRY-VERSION: one that msrctl does not run.
+        UsageFault: it has no driver for the store.
+    """
+    if not reference:
+        return OWN
+    found = engine.image(reference)
+    if found is None:
+        raise PreflightFailed(
+            f"image {reference} is not on the engine at {engine.endpoint}",
+            code="PRE-IMAGE",
+            state=preflight.NOTHING,
+            hint=f"Bring it there with docker pull {reference} or docker load; msrctl pulls no images.",
+        )
+    said = _version(engine, found["Id"], reference, node)
+    version = versions.require_supported(versions.from_output(said), reference)
+    if versions.is_3(version):
+        backend(storage).driver_3(lambda parameter: parameter)  # raises if there is none
+    return RegistryImage(found["Id"], reference, version)
+
+
+def by_name(reference: str | None) -> RegistryImage:
+    """What the name alone tells, for a dry run where there is no swarm to ask; the tag, else 2.8."""
+    if not reference:
+        return OWN
+    version = versions.from_output(reference.partition("@")[0].rpartition(":")[2]) or versions.OWN
+    return RegistryImage("sha256:" + "0" * 64, reference, versions.require_supported(version, reference))
+
+
+def reconfigured(
+    engine: Engine, reference: str | None, before: Cluster, after: Cluster, why: list[str]
+) -> Cluster:
+    """The document with another registry for all replicas; `after` itself if none is asked for.
+
+    Arguments:
+        engine: a manager.
+        reference: what is asked for; None: nothing, empty: msrctl's own registry again.
+        before: the document in force.
+        after: the one that is wanted so far; the same object if nothing else changes.
+        why: takes the reason.
+
+    Raises:
+        As `find`; and WrongState: a replica's node is gone.
+    """
+    if reference is None:
+        return after
+    known = nodes(engine)
+    replicas = []
+    for replica in after.replicas:
+        if replica.node_id not in known:
+            raise WrongState(
+                f"node {replica.node_name} of replica {replica.id} is not in the swarm",
+                code="NO-NODE",
+                state=preflight.NOTHING,
+                hint="docker node ls shows the nodes. Bring it back, then run this again.",
+            )
+        image = find(engine, reference, known[replica.node_id], after.storage)
+        replicas.append(replace(replica, registry_image=image.id, registry_version=image.version))
+    if tuple(replicas) == after.replicas:
+        return after
+    why.append("registry image")
+    if after is before:
+        return before.next_generation(replicas=tuple(replicas))
+    return replace(after, replicas=tuple(replicas))
+
+
+def _version(engine: Engine, ident: str, reference: str, node: Node) -> str:
+    """What `registry --version` prints on the node."""
+    result = run_oneshot(
+        engine,
+        image_id=ident,
+        node_id=node.id,
+        program=["registry"],
+        args=["--version"],
+        labels={},
+        timeout=VERSION_SECONDS,
+        wait_gone=False,
+    )
+    if result.ok:
+        return "\n".join(result.raw_log)
+    if "No such image" in result.why:
+        raise PreflightFailed(
+            f"image {reference} is not on node {node.name}",
+            code="PRE-IMAGE",
+            state=preflight.NOTHING,
+            hint=f"docker save {reference} here, and docker load on {node.name}; msrctl pulls no images.",
+        )
+    raise PreflightFailed(
+        f"there is no registry in image {reference} that runs on node {node.name}: {result.why}",
+        code="PRE-REGISTRY-IMAGE",
+        state=preflight.NOTHING,
+        hint="It takes an image like the registry's own, with registry on its path: registry:2.8.3.",
+    )
