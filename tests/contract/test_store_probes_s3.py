@@ -13,9 +13,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from stores_support import ADDRESS, opened
+from stores_support import ADDRESS, moto_store, opened
 
-from labs.stores import moto
 from labs.stores.certificates import server_files
 from labs.stores.ports import free_ports
 from labs.stores.s3 import S3Store
@@ -36,13 +35,13 @@ LIMIT = 10.0
 
 @pytest.fixture(scope="module")
 def plain() -> Iterator[MotoStore]:
-    with moto.moto(ADDRESS) as store:
+    with moto_store() as store:
         yield store
 
 
 @pytest.fixture(scope="module")
 def tls() -> Iterator[MotoStore]:
-    with moto.moto(ADDRESS, tls=True) as store:
+    with moto_store(tls=True) as store:
         yield store
 
 
