@@ -130,11 +130,31 @@ class ReconfigureRequest:
     verify_digests: bool = False
     """Hash every blob in the new store, not only compare sizes."""
     reinitialize_storage: bool = False
+    revert_storage: bool = False
+    """Go back to the store that was left by the last switch (`msrctl storage revert`)."""
     dry_run: bool = False
     resume: bool = False
     undo: bool = False
     yes: bool = False
     """Questions are answered with yes."""
+
+
+@dataclass(frozen=True)
+class FinalizeRequest:
+    """`msrctl storage finalize`."""
+
+    common: CommonRequest
+    yes: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class SettingsChangeRequest:
+    """`msrctl settings`."""
+
+    common: CommonRequest
+    read_only: bool
+    dry_run: bool = False
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def reconfigure(request: ReconfigureRequest, report: Reporter) -> ReconfigureRes
     engine = open_engine(request.common)
     deployment = require_deployment(engine)
     if request.dry_run:
-        _refuse_if_interrupted(engine)
+        recover.refuse_if_interrupted(engine)
         change, warnings = _change(engine, report, request, deployment)
         _preflight(engine, report, deployment.cluster, change.cluster)
         return ReconfigureResult(change.plan, dry_run=True, url=change.cluster.url(), warnings=warnings)
@@ -56,7 +56,7 @@ def reconfigure(request: ReconfigureRequest, report: Reporter) -> ReconfigureRes
         if request.resume:
             change, warnings = _resumed(engine, report, request, require_deployment(engine))
         else:
-            _refuse_if_interrupted(engine)
+            recover.refuse_if_interrupted(engine)
             change, warnings = _change(engine, report, request, require_deployment(engine))
         for warning in warnings:
             report.warn(warning)
@@ -118,7 +118,10 @@ def _storage(
     material: making.Material,
 ) -> Prepared:
     """The store that is asked for, tried; the one in force if none is."""
-    wanted = storage.asked(before.storage, request.settings, material)
+    if request.revert_storage:
+        wanted = storage.previous(before)
+    else:
+        wanted = storage.asked(before.storage, request.settings, material)
     if wanted != before.storage:
         return storage.prepare(engine, report, before, wanted, material, request)
     flags = ("migrate_storage", "storage_migrated", "reinitialize_storage")
@@ -209,17 +212,6 @@ def _preflight(engine: DockerEngine, report: Reporter, before: Cluster, after: C
     if checks:
         with report.step("preflight") as progress:
             progress.detail(f"{len(preflight.require(checks))} checks")
-
-
-def _refuse_if_interrupted(engine: DockerEngine) -> None:
-    found = recover.interrupted(engine)
-    if found:
-        raise WrongState(
-            found[1],
-            code="INTERRUPTED",
-            state="The registry serves; nothing was changed now.",
-            hint="Finish it with msrctl reconfigure --resume, or go back with msrctl reconfigure --undo.",
-        )
 
 
 def _nothing_interrupted() -> WrongState:
