@@ -98,6 +98,7 @@ placement_options = o.together(
     "what an interrupted run left is taken away first, and --undo does only that.",
 )
 @s.settings_options
+@s.adopt_option
 @s.account_options
 @placement_options
 @o.endpoint_options
@@ -128,6 +129,7 @@ def command(ctx: click.Context, /, **_: Any) -> int:
         advertise_addr=given.value("advertise_addr"),
         image=given.value("image"),
         registry_image=given.value("registry_image"),
+        adopt_storage=bool(given.value("adopt_storage")),
         dry_run=bool(given.value("dry_run")),
         undo=bool(given.value("undo")),
         common=build.common(given),

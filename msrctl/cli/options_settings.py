@@ -219,3 +219,11 @@ account_options = together(
         more="There is no argument for the password itself, because arguments are visible in ps.",
     ),
 )
+
+adopt_option = flag(
+    "--adopt-storage",
+    section=STORAGE,
+    help="Take over a store that is marked as another cluster's.",
+    more="Two clusters that write to one store lose each other's images: only for a store whose cluster is "
+    "gone.",
+)

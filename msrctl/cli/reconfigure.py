@@ -60,13 +60,7 @@ change_options = o.together(
         default_text="size",
         help="How the new store is compared: names and sizes, or the sha256 of every blob as well.",
     ),
-    o.flag(
-        "--adopt-storage",
-        section=s.STORAGE,
-        help="Take over a store that is marked as another cluster's.",
-        more="Two clusters that write to one store lose each other's images: only for a store whose cluster "
-        "is gone.",
-    ),
+    s.adopt_option,
 )
 
 continuation_options = o.together(

@@ -107,6 +107,8 @@ class InstallRequest:
     image: str | None = None
     """Image to run instead of msrctl/msr:<version>."""
     registry_image: str | None = None
+    adopt_storage: bool = False
+    """Take over a store that is marked as another cluster's."""
     dry_run: bool = False
     undo: bool = False
     """Only take away what an interrupted install left."""
@@ -126,7 +128,7 @@ class ReconfigureRequest:
     storage_migrated: bool = False
     migrate_storage: bool = False
     adopt_storage: bool = False
-    """Take over a store that is marked as another cluster's."""
+    """Likewise."""
     verify_digests: bool = False
     """Hash every blob in the new store, not only compare sizes."""
     reinitialize_storage: bool = False

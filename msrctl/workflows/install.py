@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,9 +16,8 @@ from msrctl.model.results import InstallResult
 from msrctl.plan.desired import desired
 from msrctl.plan.planner import Observed, plan
 from msrctl.plan.step import Plan, Step
-from msrctl.storage import backend, from_nfs_options, from_volume_option
-from msrctl.storage.nfs import NfsBackend
-from msrctl.workflows import certificates, preflight, probe, recover, registry_image
+from msrctl.storage import backend
+from msrctl.workflows import certificates, preflight, probe, recover, registry_image, storage
 from msrctl.workflows import material as making
 from msrctl.workflows.apply import Transition, apply
 from msrctl.workflows.execute import signals_raise, signals_wait
@@ -109,25 +107,30 @@ def _install(
         node = Node("(new)", str(engine.info()["Name"]), "127.0.0.1", is_endpoint=True)
     else:
         node = choose_node(engine, request.node)
-    storage = _storage(engine, request, report, image, node, asking=not nothing_there)
+    material = making.Material(names.new_id(), __version__)
+    store = storage.asked(Storage(), request.settings, material)
     if nothing_there:
         registry = registry_image.by_name(request.registry_image)
     else:
-        registry = registry_image.find(engine, request.registry_image, node, storage)
-    cluster, material, generated, warnings = _document(
+        registry = registry_image.find(engine, request.registry_image, node, store)
+    cluster, generated, warnings = _document(
         request,
         image,
         node,
+        material,
         registry=registry,
-        storage=storage,
+        store=store,
         swarm_is_ours=made_swarm or made_by_msrctl(engine),
     )
+    if not nothing_there:
+        cluster = storage.prepare_install(engine, report, cluster, material, adopt=request.adopt_storage)
     wanted = desired(cluster)
     observed = Observed() if nothing_there else observe(engine, cluster.id, wanted)
     replica = cluster.replicas[0]
     steps = plan(
         f"install replica {replica.id} on {node.name}", wanted, observed, material.words, "generation 1"
     )
+    steps = Plan(steps.title, (*steps, *storage.marking_steps(cluster)))
     if made_swarm:
         first = Step("create", "swarm", node.name, "single node", "the engine is in no swarm")
         steps_shown = Plan(steps.title, (first, *steps))
@@ -154,6 +157,7 @@ def _install(
                 observed=observed,
                 secrets=material.secrets,
                 probe=probe.prober(engine, cluster, _auth(request, generated)),
+                actions={("write", "marker"): lambda _: storage.mark(engine, cluster)},
             ),
         )
     return InstallResult(
@@ -169,50 +173,17 @@ def _install(
     )
 
 
-def _storage(
-    engine: DockerEngine,
-    request: InstallRequest,
-    report: Reporter,
-    image: preflight.Image,
-    node: Node,
-    *,
-    asking: bool,
-) -> Storage:
-    """Where the images will be; an NFS server is asked first, for its best version and the rights there."""
-    asked = request.settings
-    if asked.storage_config:
-        raise WrongState(
-            "this version of msrctl cannot install with an object store",
-            code="STORAGE-INSTALL",
-            state="Nothing was changed.",
-            hint="Leave --storage-config away; the file itself is in order.",
-        )
-    if not asked.nfs_storage_url:
-        return from_volume_option(asked.storage_volume)
-    storage = from_nfs_options(
-        asked.nfs_storage_url, asked.nfs_options or None, asynchronous=bool(asked.async_nfs)
-    )
-    if not asking:
-        return storage
-    with report.step("NFS", asked.nfs_storage_url) as progress:
-        checks, found = preflight.check_nfs(
-            engine, node=node, image=image, store=NfsBackend.from_parameters(storage.parameters)
-        )
-        preflight.require(checks)
-        progress.detail(found.words())
-    return replace(storage, parameters=found.parameters())
-
-
 def _document(
     request: InstallRequest,
     image: preflight.Image,
     node: Node,
+    material: making.Material,
     *,
     registry: registry_image.RegistryImage,
-    storage: Storage,
+    store: Storage,
     swarm_is_ours: bool,
-) -> tuple[Cluster, making.Material, Secret | None, tuple[str, ...]]:
-    """The first cluster document, the secrets that go with it, and a password if one was generated."""
+) -> tuple[Cluster, Secret | None, tuple[str, ...]]:
+    """The first cluster document, a password if one was generated, and warnings."""
     asked = request.settings
     replica = Replica(
         id=request.replica_id or names.new_id(),
@@ -240,7 +211,6 @@ def _document(
         custom_ca_cert_bundle=asked.custom_ca_cert_bundle or None,
         overlay_subnet=request.overlay_subnet,
     )
-    material = making.Material(names.new_id(), __version__)
     hosts = certificates.hosts(settings.external_url, node)
     warnings: tuple[str, ...] = ()
     if asked.certificate:
@@ -258,10 +228,10 @@ def _document(
         http_secret=making.new_http_secret(material),
         replicas=(replica,),
         settings=settings,
-        storage=storage,
+        storage=store,
         swarm_initialised=swarm_is_ours,
     )
-    return cluster, material, generated, warnings
+    return cluster, generated, warnings
 
 
 def _preflight(
@@ -280,7 +250,8 @@ def _preflight(
             node=node,
             image=image,
             ports=(replica.http_port, replica.https_port),
-            store=backend(cluster.storage),
+            # Every other store was tried before.
+            store=backend(cluster.storage) if cluster.storage.kind == "volume" else None,
             replica=replica.id,
             timeout=min(60.0, request.common.max_wait),
         )

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from msrctl.engine.volumes import remove_volume
 from msrctl.errors import MsrctlError, UsageFault, WrongState
 from msrctl.model import names
 from msrctl.model.cluster import Storage
+from msrctl.plan.step import Step
 from msrctl.plan.switch import Policy, Switch
 from msrctl.storage import backend, from_nfs_options, from_volume_option
 from msrctl.storage.nfs import NfsBackend, parse_url
 from msrctl.workflows import preflight
-from msrctl.workflows.owners import refuse_foreign_owner
+from msrctl.workflows.owners import owner_of, refuse_foreign_owner
 from msrctl.workflows.stores import CHECK_SECONDS, Side, on_stores, trial_secrets
 from msrctl.workflows.swarm import nodes
 from msrctl.workflows.switch import Switching
@@ -166,6 +168,65 @@ def prepare(
             ours = owner is not None and owner["cluster"] == before.id
             warnings = checking.check(replace(trial, store_id=found_id), ours=ours)
     return Prepared(storage, policy, warnings)
+
+
+def prepare_install(
+    engine: Engine, report: Reporter, cluster: Cluster, material: Material, *, adopt: bool
+) -> Cluster:
+    """Tries the store of a new deployment; returns the document with the store as it was found.
+
+    A volume of the engine's own is tried with everything else on the node, and carries no marker: no other
+    cluster can reach it.
+
+    Arguments:
+        engine: a manager.
+        report: where progress goes.
+        cluster: the first document.
+        material: secrets of the store.
+        adopt: whether a store that is marked as another cluster's is taken over.
+
+    Raises:
+        PreflightFailed: a check failed.
+        WrongState: it is another cluster's (STORE-OWNED).
+    """
+    if cluster.storage.kind == "volume":
+        return cluster
+    wanted = nfs_probed(engine, report, cluster.replicas, cluster.storage)
+    with trial_secrets(engine, cluster.id, wanted, material.secrets) as trial:
+        owner, _ = check_everywhere(engine, report, cluster, trial, in_force=None)
+    refuse_foreign_owner(owner, cluster, _words(wanted, cluster), adopt=adopt)
+    return replace(cluster, storage=replace(wanted, store_id=owner["store"] if owner else names.new_id()))
+
+
+def marking_steps(cluster: Cluster) -> tuple[Step, ...]:
+    """The last step of an install: nobody else may take the store from then on."""
+    if not cluster.storage.store_id:
+        return ()
+    return (
+        Step("write", "marker", _words(cluster.storage, cluster), "", "it is this cluster's from now on"),
+    )
+
+
+def mark(engine: Engine, cluster: Cluster) -> None:
+    """Writes the owner marker into the cluster's store.
+
+    Raises:
+        MsrctlError: the store did not take it.
+    """
+    answer = on_stores(
+        engine,
+        cluster.replicas[0],
+        cluster.id,
+        "mark",
+        new=Side(cluster.storage, writable=True),
+        options=("--owner", json.dumps(asdict(owner_of(cluster)), sort_keys=True)),
+        timeout=CHECK_SECONDS,
+    )
+    if not answer.ok:
+        raise MsrctlError(
+            f"the store cannot be marked as this cluster's: {answer.result.get('error')}",
+            code=str(answer.result.get("code", "STORE")),
+        )
 
 
 def check_everywhere(
