@@ -38,6 +38,8 @@ class ReconfigureResult:
     url: str = ""
     outcome: str = "done"
     """done, nothing to do, resumed, undone."""
+    kept_storage: str | None = None
+    """After a switch: the store before, in words, which can be gone back to."""
     warnings: tuple[str, ...] = ()
 
 

@@ -66,10 +66,19 @@ def _reconfigure(result: r.ReconfigureResult) -> list[str]:
     if result.outcome == "undone":
         return ["The interrupted reconfigure was taken back; everything is as it was before."]
     if result.outcome == "resumed":
-        return ["The interrupted reconfigure was finished.", *_serves(result)]
+        return ["The interrupted reconfigure was finished.", *_serves(result), *_kept(result)]
     if not result.changed:
         return ["Nothing to do: everything is as it is wanted."]
-    return ["Reconfigured.", *_serves(result)]
+    return ["Reconfigured.", *_serves(result), *_kept(result)]
+
+
+def _kept(result: r.ReconfigureResult) -> list[str]:
+    if not result.kept_storage:
+        return []
+    return [
+        f"The store before ({result.kept_storage}) is kept as it was.",
+        "msrctl storage revert goes back to it; msrctl storage finalize forgets it.",
+    ]
 
 
 @_lines.register

@@ -73,6 +73,7 @@ def reconfigure(request: ReconfigureRequest, report: Reporter) -> ReconfigureRes
         replicas=tuple(r.id for r in change.cluster.replicas),
         url=change.cluster.url(),
         outcome=outcome,
+        kept_storage=switches.kept_words(change),
         warnings=warnings,
     )
 

@@ -11,6 +11,7 @@ from msrctl.errors import WrongState
 from msrctl.model.cluster import Cluster
 from msrctl.plan.desired import desired
 from msrctl.plan.switch import Policy, Switch, switch_plan
+from msrctl.storage import backend
 from msrctl.workflows import gates, probe, recover
 from msrctl.workflows.apply import Transition
 from msrctl.workflows.session import describe_interrupted
@@ -59,6 +60,14 @@ def begin(
     plan = switch_plan(title, wanted, observed, material.words, words, switch)
     switching = _switching(engine, report, request, switch)
     return _transition(engine, switching, plan, observed, material)
+
+
+def kept_words(change: Transition) -> str | None:
+    """The store before, for people, if a change was a switch."""
+    before = change.cluster.previous_storage
+    if before is None or POLICY not in change.extra:
+        return None
+    return backend(before).words(change.cluster.replicas[0].id)
 
 
 def is_switch(journal: Journal) -> bool:

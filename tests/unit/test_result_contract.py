@@ -37,7 +37,7 @@ CONTRACT: list[tuple[Any, set[str]]] = [
     ),
     (
         r.ReconfigureResult(PLAN),
-        {"plan", "dry_run", "changed", "replicas", "url", "outcome", "warnings"},
+        {"plan", "dry_run", "changed", "replicas", "url", "outcome", "kept_storage", "warnings"},
     ),
     (r.DestroyResult(PLAN), {"plan", "dry_run", "removed", "kept_volumes", "warnings"}),
     (
