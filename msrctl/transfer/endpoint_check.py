@@ -10,56 +10,29 @@ from __future__ import annotations
 import contextlib
 import errno
 import http.client
-import os
 import queue
 import socket
 import ssl
 import threading
-import urllib.request
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from msrctl.transfer import tls_faults
+from msrctl.transfer.endpoint import PORTS, Fault, Setting, context, proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+__all__ = ["Setting", "check_endpoint", "context", "proxy_for"]
+
 JSON = dict[str, Any]
 SECONDS = 3.0
-"""Limit of one step; the whole check ends within three of them."""
-PORTS = {"http": 80, "https": 443}
+"""Limit of one step."""
+STEPS = 2.5
+"""The whole check ends within so many of these limits, and a second look of two thirds of one."""
 UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The keys of a storage configuration that remedies name.
-
-    Arguments:
-        address: the key with the address, such as ``regionendpoint``; "" if there is none.
-        root_ca: the key with the CA.
-        skip_verify: the key that turns verification off.
-    """
-
-    address: str = "regionendpoint"
-    root_ca: str = "rootca"
-    skip_verify: str = "skipverify"
-
-
-class Fault(Exception):
-    """A step failed.
-
-    Arguments:
-        title: the step.
-        code: PRE-STORE-...
-        detail: what was seen.
-        hint: what to do.
-    """
-
-    def __init__(self, title: str, code: str, detail: str, hint: str) -> None:
-        super().__init__(detail)
-        self.check: JSON = {"title": title, "ok": False, "detail": detail, "code": code, "hint": hint}
 
 
 def check_endpoint(
@@ -101,13 +74,20 @@ class _Target:
     skip_verify: bool
     setting: Setting
     seconds: float
+    deadline: float
 
     @classmethod
     def of(cls, url: str, root_ca: str, setting: Setting, seconds: float, *, skip_verify: bool) -> _Target:
         parts = urlsplit(url)
         host, scheme = parts.hostname or "", parts.scheme
         port = parts.port or PORTS[scheme]
-        return cls(scheme, host, port, proxy_for(url), root_ca, skip_verify, setting, seconds)
+        deadline = time.monotonic() + STEPS * seconds
+        return cls(scheme, host, port, proxy_for(url), root_ca, skip_verify, setting, seconds, deadline)
+
+    @property
+    def left(self) -> float:
+        """Seconds that the next step may take."""
+        return max(0.1, min(self.seconds, self.deadline - time.monotonic()))
 
     @property
     def where(self) -> str:
@@ -132,6 +112,7 @@ class _Target:
             if self.scheme == "https":
                 with self._shake_hands(connection) as secured:
                     yield _good(f"TLS of {self.where}", self._version(secured))
+                    secured.settimeout(self.left)
                     yield self._ask(secured)
             else:
                 yield self._ask(connection)
@@ -155,7 +136,7 @@ class _Target:
         if self.proxy:
             hint = "Check the name of the proxy (--http-proxy, --https-proxy)."
         try:
-            answer = answers.get(timeout=self.seconds)
+            answer = answers.get(timeout=self.left)
         except queue.Empty:
             detail = f"no answer from the name servers for {host} in {self.seconds:g} s"
             raise Fault(title, "PRE-STORE-NAME", detail, hint) from None
@@ -169,14 +150,14 @@ class _Target:
         # Each address gets its share of the time: a name with two of which one is dead must not take twice.
         for family, kind, protocol, _, address in addresses:
             connection = socket.socket(family, kind, protocol)
-            connection.settimeout(self.seconds / len(addresses))
+            connection.settimeout(self.left / len(addresses))
             try:
                 connection.connect(address)
             except OSError as error:
                 connection.close()
                 trouble = error
             else:
-                connection.settimeout(self.seconds)
+                connection.settimeout(self.left)
                 return connection
         raise self._no_connection(trouble, f"{host}:{port}") from None
 
@@ -259,7 +240,7 @@ class _Target:
         return None
 
     def _anew(self) -> ssl.SSLSocket:
-        connection = socket.create_connection((self.host, self.port), timeout=self.seconds / 2)
+        connection = socket.create_connection((self.host, self.port), timeout=self.seconds / 3)
         try:
             return context("", skip_verify=True).wrap_socket(connection, server_hostname=self.host)
         except BaseException:
@@ -270,7 +251,7 @@ class _Target:
         """Whether a second connection gets an answer to plain http."""
         with (
             contextlib.suppress(OSError),
-            socket.create_connection((self.host, self.port), timeout=self.seconds / 2) as connection,
+            socket.create_connection((self.host, self.port), timeout=self.seconds / 3) as connection,
         ):
             connection.sendall(self._request())
             return connection.recv(16).startswith(b"HTTP/")
@@ -282,25 +263,25 @@ class _Target:
     def _ask(self, connection: socket.socket) -> JSON:
         """Any answer in http will do: who asked is not told yet."""
         title = f"answer of {self.where}"
+        began = time.monotonic()
         try:
             connection.sendall(self._request())
             answer = connection.recv(4096)
         except TimeoutError:
-            raise self._timed_out(
-                title, f"{self.where} accepts, but gives no answer in {self.seconds:g} s"
-            ) from None
+            raise self._timed_out(title, f"{self.where} accepts, but gives no answer in time") from None
         except OSError as error:
             self._refuse_https(title)
             answer = b""
             reason = (error.strerror or str(error)).lower()
         else:
             reason = "it closed the connection without an answer"
+        took = f"{(time.monotonic() - began) * 1000:.0f} ms"
         status = answer.split(b"\r\n", 1)[0].decode("latin-1")
         if status.startswith("HTTP/") and " 400" not in status:
-            return _good(title, status)
+            return _good(title, took)
         self._refuse_https(title)
         if status.startswith("HTTP/"):
-            return _good(title, status)
+            return _good(title, took)
         raise Fault(
             title,
             "PRE-STORE-NOT-HTTP" if answer else "PRE-STORE-CLOSED",
@@ -319,39 +300,6 @@ class _Target:
                 f"{self.where} serves https, and was asked in plain http",
                 f"Write https://{self.where}{self.in_address}.",
             )
-
-
-def context(root_ca: str, *, skip_verify: bool = False) -> ssl.SSLContext:
-    """What the registry takes: the system's authorities and one more, or anything.
-
-    Arguments:
-        root_ca: PEM; "" for none.
-        skip_verify: take any certificate.
-
-    Raises:
-        ssl.SSLError: root_ca is no certificate.
-    """
-    made = ssl.create_default_context()
-    # Python 3.13 refuses certificates that lack what RFC 5280 asks for; the registry's Go takes them.
-    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    # Go takes a certificate that is itself among the trusted ones, whoever signed it.
-    made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    if root_ca:
-        made.load_verify_locations(cadata=root_ca)
-    if skip_verify:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
-    return made
-
-
-def proxy_for(url: str) -> tuple[str, int] | None:
-    """Host and port of the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY send requests for an URL to."""
-    parts = urlsplit(url)
-    given = os.environ.get(f"{parts.scheme}_proxy") or os.environ.get(f"{parts.scheme.upper()}_PROXY")
-    if not given or urllib.request.proxy_bypass(parts.netloc):
-        return None
-    proxy = urlsplit(given if "://" in given else f"http://{given}")
-    return (proxy.hostname, proxy.port or PORTS.get(proxy.scheme, 80)) if proxy.hostname else None
 
 
 def _good(title: str, detail: str) -> JSON:

@@ -9,7 +9,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from msrctl.transfer.endpoint_check import context, proxy_for
+from msrctl.transfer.endpoint import context, proxy_for
 from msrctl.transfer.store import StoreError
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class S3Client:
         self._settings = settings
         self._pool = _pool(settings)
         self._timeout = Timeout(connect=connect, read=read)
+        self._connect, self._read = connect, read
         self._retries = Retry(
             total=retries,
             redirect=False,
@@ -89,6 +90,12 @@ class S3Client:
             raise_on_status=False,
         )
         self._signer = _signer(settings)
+
+    def end_within(self, seconds: float) -> None:
+        """Limits the next request, its connection and answer together, beside the usual limits of each."""
+        from urllib3 import Timeout
+
+        self._timeout = Timeout(connect=self._connect, read=self._read, total=seconds)
 
     def send(
         self,

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 JSON = dict[str, Any]
 CONNECT_SECONDS, READ_SECONDS = 2.0, 3.0
-ENOUGH_SECONDS = 7.0
-"""No further request after this: with the one under way the probe ends within ten."""
+ENOUGH_SECONDS, LAST_SECONDS = 7.0, 9.0
+"""No further request after the first, and the one under way ends by the second."""
 PROBE_BYTES = 4096
 OPTIONAL = frozenset({"NotImplemented", "MethodNotAllowed"})
 """Answers of compatible stores that lack something that the registry can do without."""
@@ -42,6 +42,7 @@ def probe(settings: S3Settings) -> Iterator[JSON]:
         Checks: title, ok, detail, for a failure code and hint. All missing permissions are told; any other
         failure ends it.
     """
+    began = time.monotonic()
     for check in check_endpoint(
         settings.base, root_ca=settings.root_ca, skip_verify=settings.skip_verify, setting=_setting(settings)
     ):
@@ -53,7 +54,7 @@ def probe(settings: S3Settings) -> Iterator[JSON]:
     except StoreError as error:
         yield explain(settings, Refusal("find keys", "", 0, error.code, str(error)))
         return
-    yield from _Probe(settings, client).run()
+    yield from _Probe(settings, client, began).run()
 
 
 def _setting(settings: S3Settings) -> Setting:
@@ -67,10 +68,10 @@ class _StopError(Exception):
 class _Probe:
     """One run; what fails for want of a permission is noted and the rest goes on."""
 
-    def __init__(self, settings: S3Settings, client: S3Client) -> None:
+    def __init__(self, settings: S3Settings, client: S3Client, began: float) -> None:
         self._settings = settings
         self._client = client
-        self._began = time.monotonic()
+        self._began = began
         self._key = f"{settings.root}.msrctl-probe-{uuid4().hex}"
         self._prefix = {"prefix": settings.root} if settings.root else {}
 
@@ -164,6 +165,7 @@ class _Probe:
         began = time.monotonic()
         if began - self._began > ENOUGH_SECONDS:
             raise _StopError(explain(self._settings, Refusal(title, "", 0, "TooSlow")))
+        self._client.end_within(LAST_SECONDS - (began - self._began))
         try:
             answer = self._client.send(method, key, query, body, headers)
         except HTTPError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from msrctl.transfer.endpoint_check import Setting
+    from msrctl.transfer.endpoint import Setting
 
 # Numbers of OpenSSL's x509_vfy.h (X509_V_ERR_*).
 _EARLY, _EXPIRED, _HOST, _ADDRESS = 9, 10, 62, 64

@@ -212,6 +212,19 @@ def test_a_good_store_has_a_check_for_each_permission_and_nothing_stays(plain: M
     assert keys_left(dataclasses.replace(plain, container="fresh")) == ""
 
 
+@pytest.mark.parametrize("acl", ["private", "bucket-owner-read"])
+@pytest.mark.parametrize("size", [5, 9 << 20])
+def test_objects_are_made_as_the_storage_section_says(plain: MotoStore, acl: str, size: int) -> None:
+    store = opened(plain, encrypt=True, storageclass="REDUCED_REDUNDANCY", objectacl=acl)
+    assert [check for check in store.probe() if not check["ok"]] == []
+    store.write(f"made/{acl}/{size}", (b"." * size,), size)
+    url = f"{plain.endpoint}/{plain.container}/made/{acl}/{size}"
+    headers = plain.signer.send("HEAD", url).headers
+    assert headers["x-amz-server-side-encryption"] == "AES256"
+    assert headers["x-amz-storage-class"] == "REDUCED_REDUNDANCY"
+    assert headers["Content-Type"] == "application/octet-stream"
+
+
 def test_a_private_authority_is_taken(tls: MotoStore) -> None:
     assert failures(tls) == []
     assert failures(dataclasses.replace(tls, ca=""), skipverify=True) == []
