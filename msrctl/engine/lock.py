@@ -190,12 +190,13 @@ class Lock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
+        try:
             self.close()
-            return
-        # What went wrong inside is what the user must see; the heartbeat has ended, so the lock turns stale.
-        with contextlib.suppress(MsrctlError):
-            self.close()
+        except MsrctlError as fault:
+            # What went wrong inside is what the user must see, and what went well is not undone by this: the
+            # heartbeat has ended, so the lock turns stale.
+            if error is None:
+                self._warn(f"the lock could not be given back: {fault}; msrctl lock release does it")
 
     def _create(self) -> bool:
         data = {"process": self._process.to_json(), "command": self._command}

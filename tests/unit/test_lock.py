@@ -243,3 +243,26 @@ def _started(pid: int) -> int | None:
     from msrctl.engine import process
 
     return process._started(pid)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_lock_that_cannot_be_given_back_does_not_make_what_was_done_a_failure(
+    engine: FakeEngine, broken: bool
+) -> None:
+    warned: list[str] = []
+
+    def before(verb: str, kind: str, name: str) -> None:
+        if verb == "remove":
+            raise Unreachable("the engine is gone")
+
+    engine.swarm.before = before
+    if broken:
+        with pytest.raises(ZeroDivisionError), Lock(engine, "msrctl install", warn=warned.append):
+            raise ZeroDivisionError
+        assert warned == []
+        return
+    with Lock(engine, "msrctl install", warn=warned.append):
+        pass
+    assert len(warned) == 1
+    assert "the engine is gone" in warned[0]
+    assert "msrctl lock release" in warned[0]
