@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from msrctl.storage.azure import PUBLIC_REALMS
+from msrctl.transfer.azure_answers import code_of, reason_of, sizes_in
 from msrctl.transfer.copy import each
 from msrctl.transfer.parts import Blocks
 from msrctl.transfer.store import StoreError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 BLOCK = 8 << 20
 """Bytes of a part, written or read: each is one request."""
+PAGE = 5000
+"""Blobs in an answer, the most that Azure gives."""
 MOST_BLOCKS = 40_000
 """Azure takes 50,000 blocks for one blob."""
 API_VERSION = "2019-07-07"
@@ -137,13 +140,31 @@ class AzureStore:
         start = self.name(f"{prefix.rstrip('/')}/" if prefix else "")
         try:
             with self.told(f"list {start}"):
-                for blob in self.client.list_blobs(name_starts_with=start, results_per_page=5000):
+                for name, size in self._listed(start):
                     # Uploads come and go while we look; nothing of them is ever wanted.
-                    if "/_uploads/" not in blob.name:
-                        yield blob.name[len(self._front) :], blob.size or 0
+                    if "/_uploads/" not in name:
+                        yield name[len(self._front) :], size
         except StoreError as error:
             if error.code != "STORE-BUCKET":
                 raise
+
+    def _listed(self, start: str) -> Iterator[tuple[str, int]]:
+        """Names and sizes, from the answers themselves.
+
+        The library makes an object of 40 attributes of each blob: 0.2 ms, and nobody may push meanwhile.
+        """
+        found: dict[str, int] = {}
+
+        def keep(answer: Any) -> None:
+            if answer.http_response.status_code == 200:
+                found.update(sizes_in(answer.http_response.body()))
+
+        pages = self.client.list_blob_names(
+            name_starts_with=start, results_per_page=PAGE, raw_response_hook=keep
+        )
+        for _ in pages.by_page():
+            yield from found.items()
+            found.clear()
 
     def size(self, key: str) -> int | None:
         """Size in bytes, or None."""
@@ -257,17 +278,3 @@ class AzureStore:
         except AzureError as error:
             code, reason = network_fault(error)
             raise StoreError(f"{self.words}: {what}: {reason}", code) from None
-
-
-def code_of(error: Any) -> str:
-    """Azure's code of an error, such as ContainerNotFound; "" if there is none."""
-    code = getattr(error, "error_code", None)
-    return str(getattr(code, "value", code) or "")
-
-
-def reason_of(error: Any) -> str:
-    """What Azure says: its first line, without the id of the request, and its code."""
-    text = str(error.message or error.reason or "").strip().splitlines()
-    code = code_of(error)
-    said = text[0] if text else f"status {error.status_code}"
-    return f"{said} ({code})" if code and code not in said else said

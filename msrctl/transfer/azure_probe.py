@@ -10,7 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from msrctl.transfer.azure import AzureStore, code_of, reason_of
+from msrctl.transfer.azure import AzureStore
+from msrctl.transfer.azure_answers import code_of, reason_of
 from msrctl.transfer.endpoint_check import Setting, check_endpoint
 from msrctl.transfer.store import StoreError
 

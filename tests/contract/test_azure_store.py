@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from labs.stores.azure import AzureStore as Server
 
-pytestmark = pytest.mark.engine
+pytestmark = pytest.mark.stores
 
 LARGE = BLOCK * 2 + 5
 KEY = "docker/registry/v2/blobs/sha256/ab/abc/data"
@@ -146,6 +146,16 @@ def test_uploads_are_not_listed(used: AzureStore) -> None:
     used.write(f"{base}/_uploads/1/data", [b"x"], 1)
     used.write(f"{base}/_layers/sha256/1/link", [b"x"], 1)
     assert [key for key, _ in used.list("docker")] == [f"{base}/_layers/sha256/1/link"]
+
+
+def test_a_list_goes_over_several_answers(used: AzureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {f"docker/{number}/link": number for number in range(10)}
+    for key, size in keys.items():
+        used.write(key, [b"." * size], size)
+    monkeypatch.setattr("msrctl.transfer.azure.PAGE", 3)
+    found = list(used.list("docker"))
+    assert len(found) == len(keys)
+    assert dict(found) == keys
 
 
 def test_a_wrong_key_is_told_as_denied(server: Server, used: AzureStore) -> None:

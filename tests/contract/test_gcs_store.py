@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from labs.stores.gcs import GcsServer
     from labs.stores.gcs import GcsStore as Seen
 
-pytestmark = pytest.mark.engine
+pytestmark = pytest.mark.stores
 
 LARGE = PART * 2 + 5
 KEY = "docker/registry/v2/blobs/sha256/ab/abc/data"
