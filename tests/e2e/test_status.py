@@ -80,6 +80,25 @@ def test_a_change_by_hand_is_drift_with_name_wanted_and_found(deployed: Deployme
     assert "BY" not in look.environment(host, "registry", deployed.replica_id)
 
 
+def test_the_order_that_docker_service_update_leaves_things_in_is_no_drift(deployed: Deployment) -> None:
+    host, name = deployed.host, f"dtr-registry-{deployed.replica_id}"
+    before = _mounts(host, name)
+    host.cli(
+        "service", "update", "--detach", "--mount-add", "type=tmpfs,target=/mnt", "--env-add", "A=b", name
+    )
+    host.cli("service", "update", "--detach", "--mount-rm", "/mnt", "--env-rm", "A", name)
+    assert sorted(_mounts(host, name)) == sorted(before)
+    assert _mounts(host, name) != before
+    eventually(lambda: look.quiet(host) and status(host)["healthy"], 60, every=0.5)
+    assert status(host)["drift"] == []
+    assert run.data(host, "reconfigure")["outcome"] == "nothing to do"
+
+
+def _mounts(host: Host, service: str) -> list[str]:
+    spec = host.client.services.get(service).attrs["Spec"]
+    return [mount["Target"] for mount in spec["TaskTemplate"]["ContainerSpec"]["Mounts"]]
+
+
 def test_a_service_that_was_scaled_away_is_drift_and_unhealthy(deployed: Deployment) -> None:
     host, name = deployed.host, f"dtr-registry-{deployed.replica_id}"
     host.cli("service", "scale", "--detach", f"{name}=0")
