@@ -13,7 +13,7 @@ from uuid import uuid4
 from msrctl.transfer.azure import AzureStore
 from msrctl.transfer.azure_answers import code_of, reason_of
 from msrctl.transfer.endpoint_check import Setting, check_endpoint
-from msrctl.transfer.store import StoreError
+from msrctl.transfer.store import ROOT, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -108,9 +108,29 @@ def _steps(store: AzureStore) -> Iterator[JSON]:
     if failure and failure["code"] == "PRE-AZURE-CONTAINER":
         yield {"title": title, "ok": True, "detail": "it is not there yet: the first write makes it"}
         return
-    yield failure or {"title": title, "ok": True, "detail": ""}
-    if not failure:
-        yield _write_read_delete(store)
+    if failure:
+        yield failure
+        return
+    yield {"title": title, "ok": True, "detail": _unseen(store)}
+    yield _write_read_delete(store)
+
+
+def _unseen(store: AzureStore) -> str:
+    """Says so if there are images that this registry does not see, as when other tools copied them there.
+
+    Registry 2.8 puts a slash in front of all names; hardly anything else does (distribution issue 1247).
+    """
+    ours = store.name(f"{ROOT}/")
+    other = ours[1:] if ours.startswith("/") else f"/{ours}"
+
+    def has(prefix: str) -> bool:
+        return any(store.client.list_blob_names(name_starts_with=prefix, results_per_page=1))
+
+    found: list[bool] = []
+    failure = _try(store, "", lambda: found.append(has(other) and not has(ours)))
+    if failure or not any(found):
+        return ""
+    return f"images are there below {other}, but this registry looks below {ours} and sees none of them"
 
 
 def _write_read_delete(store: AzureStore) -> JSON:

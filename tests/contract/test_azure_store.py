@@ -170,6 +170,19 @@ def test_the_probe_leaves_nothing(used: AzureStore) -> None:
     assert blobs(used) == []
 
 
+def test_the_probe_tells_of_images_that_the_registry_would_not_see(server: Server, used: AzureStore) -> None:
+    def told(store: AzureStore) -> bool:
+        return any("sees none of them" in check["detail"] for check in store.probe())
+
+    in_3 = of(server, container=used.container, **{"credentials.type": "shared_key"})
+    assert not told(used)
+    in_3.write(KEY, [b"x"], 1)
+    assert told(used)
+    assert not told(in_3)
+    used.write(KEY, [b"x"], 1)
+    assert not told(used)
+
+
 @pytest.mark.parametrize(
     ("parameters", "key", "code", "said"),
     [
