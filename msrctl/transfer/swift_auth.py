@@ -1,7 +1,7 @@
 """A token and the storage URL of OpenStack Swift, asked for as the registry's driver does.
 
-By hand, because python-swiftclient takes Keystone's client and all it needs (some 15 packages) for version 3,
-and because its errors do not tell a wrong password from a wrong tenant.
+By hand, because python-swiftclient takes Keystone's client and all that needs for version 3, and because its
+errors do not tell a wrong password from a wrong tenant.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ class Login:
     def _must_be_answer(self, answer: requests.Response) -> None:
         if answer.status_code < 300:
             return
-        if answer.status_code in {300, 301, 302, 404, 405}:
+        if answer.status_code in {300, 301, 302, 400, 404, 405, 412}:
             raise AuthFault(
                 "VERSION",
                 f"{self.url} has no authentication of version {self.version} ({answer.status_code})",

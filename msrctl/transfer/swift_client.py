@@ -1,4 +1,8 @@
-"""Requests to OpenStack Swift: a token that is renewed, what failed is tried again, answers become words."""
+"""Requests to OpenStack Swift: a token that is renewed, what failed is tried again, answers become words.
+
+By plain `requests`: python-swiftclient cannot be told which CA to trust beside the system's, is not made for
+several threads, and tries failed requests again in its own way. What would be left of it are four verbs.
+"""
 
 from __future__ import annotations
 

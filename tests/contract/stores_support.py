@@ -111,6 +111,7 @@ def fake_gcs(_: Path) -> Iterator[Store]:
 @contextlib.contextmanager
 def swift_1(_: Path) -> Iterator[Store]:
     """Swift with its own users, below a prefix."""
+    need_root()
     with swift.swift_v1(ADDRESS) as store:
         yield opened(store, prefix="deep/er")
 
@@ -118,6 +119,7 @@ def swift_1(_: Path) -> Iterator[Store]:
 @contextlib.contextmanager
 def swift_3(_: Path) -> Iterator[Store]:
     """Swift with Keystone's users."""
+    need_root()
     with swift.swift_v3(ADDRESS) as store:
         yield opened(store)
 

@@ -138,7 +138,6 @@ def test_an_installation_takes_the_libraries_of_stores_into_the_image() -> None:
         "botocore",
         "google-cloud-storage",
         "obstore",
-        "python-swiftclient",
     } <= needed
     assert "pytest" not in needed
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PACKAGES = ("swift", "swift-proxy", "swift-account", "swift-container", "swift-object", "memcached")
 START_TIMEOUT = 90
 CONTAINER = "registry"
+GUEST_PASSWORD = "guest-pass-1"
 SERVERS = ("account", "container", "object")
 BEFORE_USERS = "catch_errors gatekeeper healthcheck cache listing_formats bulk tempurl"
 AFTER_USERS = "copy slo dlo proxy-server"
@@ -71,6 +72,7 @@ account_autocreate = true
 use = egg:swift#tempauth
 storage_url_scheme = default
 user_{tenant}_{user} = {password} .admin
+user_{tenant}_guest = {guest_password}
 [filter:authtoken]
 paste.filter_factory = keystonemiddleware.auth_token:filter_factory
 www_authenticate_uri = {keystone}
@@ -161,6 +163,11 @@ class SwiftStore(ObjectStore):
         }
         return {"swift": section | {key: value for key, value in more.items() if value}}
 
+    def as_guest(self) -> SwiftStore:
+        """As a user of the same account who may do what a container's ACL says; version 1 only."""
+        user = f"{self.user.partition(':')[0]}:guest"
+        return dataclasses.replace(self, user=user, password=Secret(GUEST_PASSWORD))
+
     def with_wrong_secret(self) -> SwiftStore:
         """The same user with another password."""
         return dataclasses.replace(self, password=WRONG_SECRET)
@@ -239,6 +246,7 @@ def _start(machine: StoreMachine, address: str, settings: dict[str, str]) -> str
     etc.mkdir()
     (machine.directory / "node" / "d1").mkdir(parents=True)
     (etc / "swift.conf").write_text(SWIFT_CONFIG)
+    settings = settings | {"guest_password": GUEST_PASSWORD}
     common = settings | {"address": address, "home": str(machine.directory), "memcached": str(memcached)}
     (etc / "proxy-server.conf").write_text(PROXY_CONFIG.format(**common, port=proxy))
     for name, port in zip(SERVERS, ports, strict=True):
