@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from measure import Figure, table
 
-PARTS = ("start", "listing")
-ENGINE_PARTS: set[str] = set()
+PARTS = ("start", "listing", "install", "pull")
+ENGINE_PARTS = {"install", "pull"}
 
 
 def main() -> int:
