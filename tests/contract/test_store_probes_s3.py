@@ -264,6 +264,10 @@ class Answers:
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
     seconds: float = 0
     """How long it takes to answer."""
+    applies: Callable[[http.server.BaseHTTPRequestHandler], bool] = lambda _: True
+    """Which requests get this answer; the others get an empty one with status 200."""
+    asked: list[str] = dataclasses.field(default_factory=list)
+    """Methods and paths of the requests so far."""
 
 
 @contextlib.contextmanager
@@ -273,10 +277,12 @@ def serving(answers: Answers, certificate: Path | None = None, key: Path | None 
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def answer(self) -> None:
-            head = self.command == "HEAD"
-            stop.wait(0 if head else answers.seconds)
-            data = b"" if head else answers.body.encode()
-            self.send_response_only(200 if head else answers.status)
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            answers.asked.append(f"{self.command} {self.path}")
+            empty = self.command == "HEAD" or not answers.applies(self)
+            stop.wait(0 if empty else answers.seconds)
+            data = b"" if empty else answers.body.encode()
+            self.send_response_only(200 if empty else answers.status)
             for name, value in ({"Content-Length": str(len(data))} | answers.headers).items():
                 self.send_header(name, value)
             self.end_headers()
@@ -375,3 +381,31 @@ def test_a_refusal_names_store_key_and_reason(plain: MotoStore, acl: str | None)
     for operation in absent:
         with pytest.raises(StoreError, match="bucket does not exist"):
             operation()
+
+
+@pytest.mark.parametrize("acl", [None, "public-read"])
+def test_a_store_that_deletes_one_object_at_a_time_will_do(plain: MotoStore, acl: str | None) -> None:
+    answers = Answers(501, error("NotImplemented"), applies=lambda request: request.command == "POST")
+    with serving(answers) as url:
+        opened(at(plain, url), objectacl=acl).delete(["a", "b/c"])
+    bucket = f"/{plain.container}"
+    assert {line for line in answers.asked if line.startswith("DELETE")} == {
+        f"DELETE {bucket}/a",
+        f"DELETE {bucket}/b/c",
+    }
+
+
+def test_a_right_to_set_acls_that_is_missing_is_told_from_a_right_to_write(plain: MotoStore) -> None:
+    answers = Answers(403, error("AccessDenied"), applies=lambda request: "x-amz-acl" in request.headers)
+    with serving(answers) as url:
+        codes = [failed["code"] for failed in failures(at(plain, url))]
+    # The made-up store keeps nothing, which is told as well.
+    assert codes == ["PRE-S3-DENIED-PUTOBJECTACL", "PRE-S3-OTHER-BYTES"]
+
+
+def test_a_store_without_regions_will_do(plain: MotoStore) -> None:
+    answers = Answers(501, error("NotImplemented"), applies=lambda request: "location" in request.path)
+    with serving(answers) as url:
+        checks = list(opened(at(plain, url)).probe())
+    (check,) = [check for check in checks if check["title"] == "region of the bucket"]
+    assert (check["ok"], check["detail"]) == (True, "the store does not tell")

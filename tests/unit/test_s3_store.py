@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from msrctl.transfer import open as opening
 from msrctl.transfer.library_errors import as_store_errors
 from msrctl.transfer.s3 import S3Store
 from msrctl.transfer.s3_client import why_not_obstore
+from msrctl.transfer.s3_probe import _Probe
 from msrctl.transfer.s3_settings import S3Settings
 from msrctl.transfer.store import StoreError
 
@@ -153,3 +155,39 @@ def test_an_opened_store_is_given_what_the_cluster_document_says() -> None:
     assert isinstance(store, S3Store)
     assert store.settings.keys == ("AKIAEXAMPLE", Secret("do-not-tell"))
     assert store.settings.root_ca == ""
+
+
+class Amazon:
+    """Answers as Amazon does of a bucket in some region; nothing else is of interest."""
+
+    def __init__(self, body: bytes) -> None:
+        self.status, self.data = 200, body
+        self.headers: dict[str, str] = {}
+
+    def end_within(self, seconds: float) -> None:
+        assert seconds > 0
+
+    def send(self, *_: object) -> Amazon:
+        return self
+
+
+@pytest.mark.parametrize(
+    ("body", "region", "fault"),
+    [
+        (b"<LocationConstraint xmlns='s3'>eu-west-1</LocationConstraint>", "eu-west-1", None),
+        (b"<LocationConstraint xmlns='s3'/>", "us-east-1", None),
+        (b"<LocationConstraint xmlns='s3'>EU</LocationConstraint>", "eu-west-1", None),
+        (
+            b"<LocationConstraint xmlns='s3'>sa-east-1</LocationConstraint>",
+            "eu-west-1",
+            "Set region to sa-east-1.",
+        ),
+        (b"<LocationConstraint xmlns='s3'/>", "eu-west-1", "Set region to us-east-1."),
+    ],
+)
+def test_a_bucket_in_another_region_of_amazon_is_told(body: bytes, region: str, fault: str | None) -> None:
+    pytest.importorskip("urllib3")
+    client: Any = Amazon(body)
+    checks = list(_Probe(settings(region=region), client, time.monotonic()).run())
+    wrong = [check for check in checks if check.get("code") == "PRE-S3-REGION"]
+    assert [check["hint"] for check in wrong] == ([fault] if fault else [])
