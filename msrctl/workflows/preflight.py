@@ -164,7 +164,7 @@ def store_check(line: dict[str, Any], node: Node, words: str) -> Check:
         words: the store, for people.
     """
     return Check(
-        f"{words} on {node.name}",
+        f"{words} on {node.name}" + ("" if line["ok"] else ":"),
         ok=line["ok"],
         detail=line["detail"],
         code=line.get("code", ""),
@@ -175,7 +175,7 @@ def store_check(line: dict[str, Any], node: Node, words: str) -> Check:
 def failed_store(result: dict[str, Any], node: Node, words: str) -> Check:
     """A store that could not even be probed."""
     return Check(
-        f"{words} on {node.name}",
+        f"{words} on {node.name}:",
         ok=False,
         detail=str(result.get("error", "cannot be used")),
         code=str(result.get("code", "PRE-STORAGE")),
