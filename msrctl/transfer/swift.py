@@ -21,6 +21,7 @@ import requests
 from msrctl.transfer.copy import each
 from msrctl.transfer.parts import Blocks
 from msrctl.transfer.store import CHUNK, StoreError
+from msrctl.transfer.swift_body import Body, Split
 from msrctl.transfer.swift_client import SwiftClient
 from msrctl.transfer.web import network_fault
 
@@ -40,6 +41,8 @@ MANIFEST = "X-Object-Manifest"
 EMPTY = hashlib.sha256(b"").hexdigest()
 LATE_SECONDS = 15
 """How long the registry waits for a listing that lags behind (2.8.3, swift.go, readAfterWriteTimeout)."""
+LATE_STEP = 0.5
+"""Seconds between two looks at it."""
 NEWEST = {"X-Newest": "true"}
 """Makes Swift ask all replicas of an object: what was replaced or deleted just now is not read any more."""
 
@@ -77,6 +80,8 @@ class SwiftStore:
         prefix = str(parameters.get("prefix", ""))
         self._front = f"{prefix}/files/".lstrip("/")
         self._segments = f"{prefix}/segments/".lstrip("/")
+        # Names written here with their sizes, and names deleted here: what a listing is measured by.
+        self._known: dict[str, int | None] = {}
 
     @cached_property
     def client(self) -> SwiftClient:
@@ -89,18 +94,29 @@ class SwiftStore:
         return self._front + key
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Keys below a prefix with their sizes; nothing if there is no container yet."""
+        """Keys below a prefix with their sizes; nothing if there is no container yet.
+
+        Swift's listings lag behind, by seconds and more. What was written or deleted through this store is
+        looked at itself where the listing says otherwise.
+        """
         start = self.name(f"{prefix.rstrip('/')}/" if prefix else "")
         with ThreadPoolExecutor(self.concurrency) as pool:
+            ours = {name: size for name, size in self._known.copy().items() if name.startswith(start)}
             for page in self.client.pages(start):
                 # Uploads come and go while we look; nothing of them is ever wanted.
                 found = [(name, size) for name, size in page if "/_uploads/" not in name]
-                empty = [name for name, size in found if not size]
-                asked = dict(zip(empty, pool.map(self._size, empty), strict=True))
-                for name, size in found:
-                    real = size or asked[name]
-                    if real is not None:
-                        yield name[len(self._front) :], real
+                asked = [name for name, size in found if not size or ours.get(name, size) != size]
+                sizes = dict(found) | dict(zip(asked, pool.map(self._size, asked), strict=True))
+                yield from self._keys(sizes)
+                for name in sizes:
+                    ours.pop(name, None)
+            missing = [name for name, size in ours.items() if size is not None and "/_uploads/" not in name]
+            yield from self._keys(dict(zip(missing, pool.map(self._size, missing), strict=True)))
+
+    def _keys(self, sizes: Mapping[str, int | None]) -> Iterator[tuple[str, int]]:
+        for name, size in sizes.items():
+            if size is not None:
+                yield name[len(self._front) :], size
 
     def size(self, key: str) -> int | None:
         """Size in bytes, or None."""
@@ -117,7 +133,7 @@ class SwiftStore:
             late = not found and MANIFEST in answer.headers and EMPTY not in name
             if not late or time.monotonic() > until:
                 return found
-            time.sleep(0.5)
+            time.sleep(LATE_STEP)
 
     def read(self, key: str) -> bytes:
         """A small object."""
@@ -155,6 +171,7 @@ class SwiftStore:
             data = next(blocks, b"")
             blocks.must_have(size, self.words, key)
             self._put(name, data)
+        self._known[name] = size
         if old is not None:
             self._delete_segments(old)
 
@@ -172,14 +189,14 @@ class SwiftStore:
         if answer.status_code == 404:
             answer = self.client.make_container()
         self.client.must(answer, "HEAD")
-        body = _Body(chunks, size, f"{self.words}: {name}")
+        body = Body(chunks, size, f"{self.words}: {name}")
         headers = {"Content-Type": "application/octet-stream"}
         self.client.must(self.client.send("PUT", name, data=body, headers=headers, again=False), "PUT", name)
 
     def _write_segments(self, name: str, chunks: Iterable[bytes], size: int) -> None:
         word = hashlib.sha256(name.encode()).hexdigest() + uuid4().hex
         start = f"{self._segments}{word[:3]}/{word[3:]}"
-        left, source = size, _Split(chunks)
+        left, source = size, Split(chunks)
         try:
             for number in range(-(-size // self._segment)):
                 part = min(left, self._segment)
@@ -201,7 +218,7 @@ class SwiftStore:
                 raise StoreError(
                     f"{self.words}: {start}: the segments do not appear in the listing", "STORE-LATE"
                 )
-            time.sleep(0.5)
+            time.sleep(LATE_STEP)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Deletes objects, and the segments of those that have some."""
@@ -210,6 +227,7 @@ class SwiftStore:
             name = self.name(key)
             segments = None if _is_link(key) else self._manifest(name)
             self._delete(name)
+            self._known[name] = None
             if segments is not None:
                 self._delete_segments(segments)
 
@@ -239,52 +257,6 @@ class SwiftStore:
         from msrctl.transfer.swift_probe import probe
 
         yield from probe(self.parameters, self.secrets, self.root_ca, self.words)
-
-
-class _Body:
-    """Chunks as a request's body of known length; nothing is complete unless all of it is as was said."""
-
-    def __init__(self, chunks: Iterable[bytes], size: int, words: str) -> None:
-        self._chunks, self._size, self._words = chunks, size, words
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __iter__(self) -> Iterator[bytes]:
-        total, held = 0, b""
-        # One chunk is held back until it is known whether it is the last, and the whole as long as was said.
-        for chunk in self._chunks:
-            total += len(chunk)
-            if total > self._size:
-                break
-            if held:
-                yield held
-            held = chunk
-        if total != self._size:
-            raise StoreError(f"{self._words}: {total} bytes instead of {self._size}", "STORE-SIZE")
-        yield held
-
-
-class _Split:
-    """One stream of chunks, handed out in parts of given sizes."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
-        self._held = b""
-
-    def take(self, size: int) -> Iterator[bytes]:
-        while size:
-            if not self._held:
-                self._held = next(self._chunks, b"")
-            if not self._held:
-                return
-            part, self._held = self._held[:size], self._held[size:]
-            size -= len(part)
-            yield part
-
-    def must_be_at_the_end(self, words: str) -> None:
-        if self._held or any(self._chunks):
-            raise StoreError(words, "STORE-SIZE")
 
 
 def _is_link(key: str) -> bool:
