@@ -32,8 +32,8 @@ OWN_PORT = 5000
 LINK = "1gbit"
 NETWORK_NOTE = f"The node's network card sends {LINK}/s (tc tbf); one curl at a time, writing to /dev/null."
 BARE_NOTE = (
-    "No network between, so it tells what TLS costs and not what a pull takes: for 500 MB curl needs 0.42 s of "
-    "a core with TLS and 0.18 s without, nginx 0.45 s, and larger buffers or kernel TLS change little. No target."
+    "No network between, so it tells what TLS costs and not what a pull takes: for 500 MB curl needs 0.42 s "
+    "of a core with TLS and 0.18 s without, nginx 0.45 s; other buffers and kernel TLS change little."
 )
 
 
