@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import threading
 from collections import deque
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,7 @@ class AzureStore:
         self.words = words or f"azure://{self.account}/{self.container}"
         self.skip_verify = str(parameters.get("skipverify", "")).lower() == "true"
         self._limits = (retries, connect, read)
+        self._last = threading.local()
         if leading_slash is None:
             leading_slash = not any(name in parameters for name in ONLY_IN_3)
         root = str(parameters.get("rootdirectory", "")).strip("/")
@@ -126,6 +128,7 @@ class AzureStore:
             retry_policy=ExponentialRetry(
                 initial_backoff=1, increment_base=2, random_jitter_range=1, retry_total=retries
             ),
+            raw_response_hook=self._keep_list,
             max_single_get_size=BLOCK,
             max_chunk_get_size=BLOCK,
             max_single_put_size=MOST_BLOCKS * BLOCK,
@@ -153,18 +156,22 @@ class AzureStore:
 
         The library makes an object of 40 attributes of each blob: 0.2 ms, and nobody may push meanwhile.
         """
-        found: dict[str, int] = {}
-
-        def keep(answer: Any) -> None:
-            if answer.http_response.status_code == 200:
-                found.update(sizes_in(answer.http_response.body()))
-
-        pages = self.client.list_blob_names(
-            name_starts_with=start, results_per_page=PAGE, raw_response_hook=keep
-        )
-        for _ in pages.by_page():
+        for page in self.client.list_blob_names(name_starts_with=start, results_per_page=PAGE).by_page():
+            found = dict(sizes_in(getattr(self._last, "list", b"") or b"<Blobs/>"))
+            self._last.list = b""
+            # A page that is lost would be taken for blobs that are not there.
+            if found.keys() != set(page):
+                raise StoreError(f"{self.words}: list {start}: an answer got lost", "STORE-ANSWER")
             yield from found.items()
-            found.clear()
+
+    def _keep_list(self, answer: Any) -> None:
+        """Keeps the last list that this thread was answered.
+
+        The library calls this for every answer. Given to a single request it would not be called any more
+        when that one is tried again.
+        """
+        if answer.http_response.status_code == 200 and "comp=list" in answer.http_request.url:
+            self._last.list = answer.http_response.body()
 
     def size(self, key: str) -> int | None:
         """Size in bytes, or None."""

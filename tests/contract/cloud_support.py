@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
 import time
 from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import requests
+
+from msrctl.transfer import web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,3 +44,40 @@ def broken_off(data: bytes) -> Iterator[bytes]:
     """Chunks of a source that fails when all but the end was handed over."""
     yield data
     raise RuntimeError("the source failed")
+
+
+@contextlib.contextmanager
+def every_other_request_fails() -> Iterator[list[str]]:
+    """Breaks the connection of every other request; yields the methods of those that were broken.
+
+    Nobody waits between two tries meanwhile.
+    """
+    broken: list[str] = []
+    turn = itertools.count()
+    send = web._Adapter.send
+
+    def faltering(self: Any, request: Any, *rest: Any, **options: Any) -> Any:
+        if next(turn) % 2 == 0:
+            broken.append(request.method)
+            raise requests.ConnectionError(
+                "('Connection aborted.', ConnectionResetError(104, 'reset by peer'))"
+            )
+        return send(self, request, *rest, **options)
+
+    with mock.patch.object(web._Adapter, "send", faltering), mock.patch("time.sleep"):
+        yield broken
+
+
+def goes_on_after_faults(store: Store, large: int) -> None:
+    """Writes, reads and deletes with a connection that breaks again and again."""
+    data = os.urandom(large)
+    with every_other_request_fails() as broken:
+        store.write("docker/small", [b"x"], 1)
+        store.write("docker/large", [data], large)
+        assert store.read("docker/small") == b"x"
+        assert b"".join(store.stream("docker/large")) == data
+        assert store.size("docker/large") == large
+        assert dict(store.list("docker")) == {"docker/small": 1, "docker/large": large}
+        store.delete(["docker/small", "docker/large"])
+        assert list(store.list("docker")) == []
+    assert {"GET", "PUT", "DELETE"} <= set(broken)

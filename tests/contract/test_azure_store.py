@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cloud_support import broken_off, failures, only_failure
+from cloud_support import broken_off, failures, goes_on_after_faults, only_failure
 
 from labs.stores.azure import azurite
 from labs.stores.here import names_known, own_loopback
@@ -58,10 +58,12 @@ def used(store: AzureStore) -> AzureStore:
     return store
 
 
-def of(server: Server, ca: str | None = None, key: Secret | None = None, **parameters: Any) -> AzureStore:
+def of(
+    server: Server, ca: str | None = None, key: Secret | None = None, retries: int = 0, **parameters: Any
+) -> AzureStore:
     given = {"accountname": server.account, "container": server.container, "realm": server.realm} | parameters
     secrets = {"accountkey": server.key if key is None else key}
-    return AzureStore(given, secrets, server.ca if ca is None else ca, "azure://test", retries=0)
+    return AzureStore(given, secrets, server.ca if ca is None else ca, "azure://test", retries=retries)
 
 
 def blobs(store: AzureStore) -> list[str]:
@@ -165,6 +167,10 @@ def test_a_wrong_key_is_told_as_denied(server: Server, used: AzureStore) -> None
     assert "azure://test" in str(caught.value)
 
 
+def test_a_connection_that_breaks_is_no_end(server: Server, used: AzureStore) -> None:
+    goes_on_after_faults(of(server, container=used.container, retries=3), BLOCK + 5)
+
+
 def test_the_probe_leaves_nothing(used: AzureStore) -> None:
     assert failures(used) == []
     assert blobs(used) == []
@@ -174,7 +180,7 @@ def test_the_probe_tells_of_images_that_the_registry_would_not_see(server: Serve
     def told(store: AzureStore) -> bool:
         return any("sees none of them" in check["detail"] for check in store.probe())
 
-    in_3 = of(server, container=used.container, **{"credentials.type": "shared_key"})
+    in_3 = of(server, container=used.container, serviceurl=used.endpoint)
     assert not told(used)
     in_3.write(KEY, [b"x"], 1)
     assert told(used)

@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cloud_support import broken_off, failures, only_failure
+from cloud_support import broken_off, failures, goes_on_after_faults, only_failure
 
 from labs.stores.fixtures import GCS_ACCOUNTS
 from labs.stores.gcs import fake_gcs
@@ -58,10 +58,15 @@ def of(server: Seen, ca: str | None = None, **parameters: Any) -> GcsStore:
 
 
 def with_secrets(
-    server: Seen, secrets: dict[str, Secret], ca: str | None = None, **parameters: Any
+    server: Seen,
+    secrets: dict[str, Secret],
+    ca: str | None = None,
+    retry_seconds: float = 0,
+    **parameters: Any,
 ) -> GcsStore:
     given = {"bucket": server.container} | parameters
-    return GcsStore(given, secrets, server.ca if ca is None else ca, "gs://test", retry_seconds=0)
+    trusted = server.ca if ca is None else ca
+    return GcsStore(given, secrets, trusted, "gs://test", retry_seconds=retry_seconds)
 
 
 def objects(store: GcsStore, root: str) -> list[str]:
@@ -142,6 +147,10 @@ def test_a_bucket_that_is_not_there_is_told(server: GcsServer, names: None) -> N
         list(store.list("docker"))
     assert caught.value.code == "STORE-BUCKET"
     assert only_failure(store)["code"] == "PRE-GCS-BUCKET"
+
+
+def test_a_connection_that_breaks_is_no_end(server: GcsServer, root: str, names: None) -> None:
+    goes_on_after_faults(of(server, rootdirectory=root, retry_seconds=60), LARGE)
 
 
 def test_the_probe_leaves_nothing(store: GcsStore, root: str) -> None:
