@@ -94,7 +94,7 @@ def break_registry() -> None:
     """The registry's configuration is not one."""
     from msrctl.registry import config
 
-    config.render = lambda _: "version: 0.1\nstorage: {}\n"
+    config.render = lambda *_, **__: "version: 0.1\nstorage: {}\n"
 
 
 def main_with_trap() -> None:
