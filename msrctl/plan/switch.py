@@ -113,6 +113,7 @@ def switch_plan(
     steps = [*before]
     if not switch.served:
         steps += [*_fill(switch), *_stand_in(switch, observed), *_turn(switch, written)]
+    steps.append(_open())
     steps += [*own, *_leave(switch, observed), *others]
     return Plan(title, tuple(steps))
 
@@ -165,17 +166,19 @@ def _turn(switch: Switch, written: list[Step]) -> list[Step]:
         )
         for r in replicas
     ]
-    steps.append(
-        Step(
-            "open",
-            "gate",
-            "pushes",
-            "they go to the new store",
-            "from here on only forward loses nothing",
-            undo=({"op": "commit", "name": "pushes go to the new store"},),
-        )
-    )
     return steps
+
+
+def _open() -> Step:
+    """Pushes go on. It is written down before it acts, so a run that is finished opens the gate once more."""
+    return Step(
+        "open",
+        "gate",
+        "pushes",
+        "they go to the new store",
+        "from here on only forward loses nothing",
+        undo=({"op": "commit", "name": "pushes go to the new store"},),
+    )
 
 
 def _verified(policy: Policy) -> tuple[str, str]:

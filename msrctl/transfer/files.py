@@ -111,8 +111,11 @@ class FileStore:
                     file.flush()
                     os.fsync(file.fileno())
             temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
+        except BaseException as error:
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = str(target)  # the system names no file when a write fails
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise
 
     def probe(self) -> Iterator[dict[str, Any]]:

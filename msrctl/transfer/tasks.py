@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from msrctl.transfer.compare import differences
 from msrctl.transfer.copy import Progress, copy_blobs, mirror_links, verify_digests
@@ -57,13 +58,7 @@ def run(options: argparse.Namespace) -> Iterator[JSON]:
     except StoreError as error:
         yield {"type": "result", "ok": False, "code": error.code, "error": str(error)}
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        yield {
-            "type": "result",
-            "ok": False,
-            "code": "STORE-IO",
-            "error": f"{where}{error.strerror or error}",
-        }
+        yield {"type": "result", "ok": False, "code": "STORE-IO", "error": _io_words(error)}
 
 
 def _check(_: argparse.Namespace) -> Iterator[JSON]:
@@ -150,6 +145,18 @@ def _delta(options: argparse.Namespace) -> Iterator[JSON]:
     yield from _verdict(source, take(new_store), old_store, started=began)
 
 
+def _same(_: argparse.Namespace) -> Iterator[JSON]:
+    """Whether two names lead to one store: what is written to the one is then seen in the other."""
+    old_store, new_store = open_side("old"), open_side("new")
+    key = f"msrctl-same-{uuid4().hex}"
+    new_store.write(key, (b"same?",), 5)
+    try:
+        seen = old_store.size(key) is not None
+    finally:
+        new_store.delete([key])
+    yield {"type": "result", "ok": True, "same": seen}
+
+
 def _erase(_: argparse.Namespace) -> Iterator[JSON]:
     """Empties the registry's tree in the new store, and only there."""
     store = open_side("new")
@@ -192,6 +199,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], Iterator[JSON]]] = {
     "mark": _mark,
     "peek": _peek,
     "resolve": _resolve,
+    "same": _same,
     "unmark": _unmark,
 }
 
@@ -252,6 +260,15 @@ def _numbers(progress: Progress) -> JSON:
         "links": progress.links,
         "deleted": progress.deleted,
     }
+
+
+def _io_words(error: OSError) -> str:
+    """What the system refused, with the store instead of the place where this task has it."""
+    place = str(error.filename or "")
+    for side in ("old", "new"):
+        if place.startswith(f"/{side}/"):
+            place = f"{open_side(side).words}: {place.removeprefix(f'/{side}/')}"
+    return ": ".join(part for part in (place, error.strerror or str(error)) if part)
 
 
 def _keys(digests: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msrctl.errors import VerifyFailed
+from msrctl.errors import MsrctlError, VerifyFailed
 from msrctl.plan.switch import Policy
 from msrctl.workflows.preflight import NOTHING
 
@@ -115,10 +115,31 @@ def foreign_tags(answer: StoreAnswer, words: str) -> VerifyFailed:
     )
 
 
-def changed_meanwhile(answer: StoreAnswer, switch: Switch) -> VerifyFailed:
+def not_copied(answer: StoreAnswer) -> MsrctlError:
+    """Why a copy failed: what is damaged in the old store (STORE-CORRUPT), or what a store did not do."""
+    code = str(answer.result.get("code", "STORE-COPY"))
+    if code == "STORE-CORRUPT":
+        digests = tuple(answer.result["corrupt"])
+        more = (f"... and {len(digests) - SHOWN:,} more",) if len(digests) > SHOWN else ()
+        return VerifyFailed(
+            str(answer.result["error"]),
+            code=code,
+            state="Nothing was switched; the old store serves as before.",
+            details=(*digests[:SHOWN], *more),
+            hint="What was copied stays for the next try. Mend or delete what is damaged in the old "
+            "store (docs/how-to/switch-the-storage.md), then run this again.",
+        )
+    return MsrctlError(
+        f"a store failed: {answer.result.get('error')}",
+        code=code,
+        hint="Mend that store, then run this again: what was copied stays for the next try.",
+    )
+
+
+def changed_meanwhile(answer: StoreAnswer, switch: Switch) -> MsrctlError:
     """Why the comparison under held pushes failed."""
     if "differences" not in answer.result:
-        return _failed(answer)
+        return not_copied(answer)
     if switch.policy is Policy.COPY:
         hint = (
             "What was copied stays for the next try; run this again. Does anybody else write to that store?"

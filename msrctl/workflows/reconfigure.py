@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msrctl import __version__
 from msrctl.engine.observe import observe
 from msrctl.engine.oneshot import sweep_oneshots
-from msrctl.errors import UsageFault, WrongState
+from msrctl.errors import WrongState
 from msrctl.model.results import ReconfigureResult
 from msrctl.plan.desired import desired
 from msrctl.plan.planner import plan
@@ -125,16 +125,7 @@ def _storage(
         wanted = storage.asked(before.storage, request.settings, material)
     if wanted != before.storage:
         return storage.prepare(engine, report, before, wanted, material, request)
-    flags = ("migrate_storage", "storage_migrated", "reinitialize_storage")
-    given = [f"--{flag.replace('_', '-')}" for flag in flags if getattr(request, flag)]
-    if given:
-        raise UsageFault(
-            f"{given[0]} says what becomes of the tags in another store, and none is named",
-            code="STORAGE-FLAGS",
-            state="Nothing was changed.",
-            hint="Name the new store with --dtr-storage-volume, --nfs-storage-url or --storage-config.",
-        )
-    return Prepared(before.storage)
+    return storage.kept(before, request)
 
 
 def _without_known_password(

@@ -16,7 +16,7 @@ from msrctl.plan.switch import Policy, Switch
 from msrctl.storage import backend, from_nfs_options, from_volume_option
 from msrctl.storage.nfs import NfsBackend, parse_url
 from msrctl.workflows import preflight
-from msrctl.workflows.owners import owner_of, refuse_foreign_owner
+from msrctl.workflows.owners import is_in_use, owner_of, refuse_foreign_owner
 from msrctl.workflows.stores import CHECK_SECONDS, Side, on_stores, trial_secrets
 from msrctl.workflows.swarm import nodes
 from msrctl.workflows.switch import Switching
@@ -120,6 +120,32 @@ def previous(cluster: Cluster) -> Storage:
     return cluster.previous_storage
 
 
+def kept(before: Cluster, request: ReconfigureRequest) -> Prepared:
+    """The store in force, if the options name no other: the same command again has nothing to do.
+
+    Arguments:
+        before: the document in force.
+        request: the options.
+
+    Raises:
+        UsageFault: flags about another store, and none is named (STORAGE-FLAGS).
+        WrongState: it was to be erased (STORE-IN-USE).
+    """
+    asked = request.settings
+    named = asked.storage_config or asked.nfs_storage_url is not None or asked.storage_volume is not None
+    flags = ("migrate_storage", "storage_migrated", "reinitialize_storage")
+    given = [f"--{flag.replace('_', '-')}" for flag in flags if getattr(request, flag)]
+    if given and not (named or request.revert_storage):
+        raise UsageFault(
+            f"{given[0]} says what becomes of the tags in another store, and none is named",
+            code="STORAGE-FLAGS",
+            state=preflight.NOTHING,
+            hint="Name the new store with --dtr-storage-volume, --nfs-storage-url or --storage-config.",
+        )
+    _refuse_to_erase(before, before.storage, request)
+    return Prepared(before.storage)
+
+
 def policy_of(request: ReconfigureRequest) -> Policy:
     """What the flags say about the tags."""
     if request.migrate_storage:
@@ -158,9 +184,11 @@ def prepare(
         with trial_secrets(engine, before.id, wanted, material.secrets) as trial:
             owner, same_secrets = check_everywhere(engine, report, before, trial, in_force=before.storage)
             refuse_foreign_owner(owner, before, _words(wanted, before), adopt=request.adopt_storage)
-            if _is_same(before, wanted, owner):
+            if is_in_use(engine, before, trial, owner, erasing=request.reinitialize_storage):
                 return _reconfigured(before, wanted, same_secrets, material, request)
-            found_id = owner["store"] if owner else names.new_id()
+            # A copy made by hand has the marker of its original: two stores must not have one id.
+            known = owner["store"] if owner else before.storage.store_id
+            found_id = known if known and known != before.storage.store_id else names.new_id()
             storage = replace(wanted, store_id=found_id)
             policy = policy_of(request)
             switch = Switch(before, replace(before, storage=storage), policy, {})
@@ -297,14 +325,6 @@ def nfs_probed(engine: Engine, report: Reporter, replicas: tuple[Replica, ...], 
     return replace(wanted, parameters=store.parameters())
 
 
-def _is_same(before: Cluster, wanted: Storage, owner: JSON | None) -> bool:
-    """Whether it is the store in force, by what it is called or by what its marker says."""
-    replica = before.replicas[0].id
-    if backend(wanted).identity(replica) == backend(before.storage).identity(replica):
-        return True
-    return owner is not None and owner["store"] == before.storage.store_id
-
-
 def _reconfigured(
     before: Cluster,
     wanted: Storage,
@@ -313,13 +333,7 @@ def _reconfigured(
     request: ReconfigureRequest,
 ) -> Prepared:
     """The store in force with other options: its tags are not touched, whatever the flags say."""
-    if request.reinitialize_storage:
-        raise WrongState(
-            f"{_words(wanted, before)} is the store in use: --reinitialize-storage would erase its tags",
-            code="STORE-IN-USE",
-            state=preflight.NOTHING,
-            hint="Leave --reinitialize-storage away to change options of the store, or name another store.",
-        )
+    _refuse_to_erase(before, wanted, request)
     secrets = dict(before.storage.secrets)
     for parameter, name in wanted.secrets.items():
         if parameter in same_secrets:
@@ -328,6 +342,16 @@ def _reconfigured(
         else:
             secrets[parameter] = name
     return Prepared(replace(wanted, secrets=secrets, store_id=before.storage.store_id))
+
+
+def _refuse_to_erase(before: Cluster, wanted: Storage, request: ReconfigureRequest) -> None:
+    if request.reinitialize_storage:
+        raise WrongState(
+            f"{_words(wanted, before)} is the store in use: --reinitialize-storage would erase its tags",
+            code="STORE-IN-USE",
+            state=preflight.NOTHING,
+            hint="Leave --reinitialize-storage away to change options of the store, or name another store.",
+        )
 
 
 def _refuse_node_local(before: Cluster, wanted: Storage) -> None:

@@ -163,13 +163,7 @@ class Switching:
                 watch=lambda line: progress.detail(differences.progress_words(line, began)),
             )
             if not answer.ok:
-                raise VerifyFailed(
-                    str(answer.result.get("error")),
-                    code=str(answer.result.get("code", "STORE-COPY")),
-                    details=tuple(answer.result.get("corrupt", ()))[: differences.SHOWN],
-                    hint="What was copied stays for the next try. Mend or delete what is damaged in the old "
-                    "store (docs/how-to/switch-the-storage.md), then run this again.",
-                )
+                raise differences.not_copied(answer)
             progress.detail(differences.copied_words(answer.result, began))
 
     def _erase(self, _: Step) -> None:
