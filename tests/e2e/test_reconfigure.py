@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -201,12 +200,14 @@ def test_a_new_password_replaces_the_old_one(deployed: Deployment) -> None:
         assert registry.catalog()
 
 
-def test_another_store_is_refused_in_one_line(deployed: Deployment) -> None:
+def test_another_store_that_is_no_copy_is_refused_and_nothing_is_touched(deployed: Deployment) -> None:
     before = look.objects(deployed.host)
     found = run.document(deployed.host, "reconfigure", "--dtr-storage-volume", "other")
-    assert found["exit_code"] in {2, 6}, found
-    assert found["error"]["hint"]
-    assert look.objects(deployed.host) == before
+    assert found["exit_code"] == 7, found
+    assert found["error"]["code"] == "STORE-INCOMPLETE"
+    assert "--migrate-storage" in found["error"]["hint"]
+    assert "Nothing was changed" in found["error"]["state"]
+    eventually(lambda: look.objects(deployed.host) == before, 10)
 
 
 def test_a_dry_run_shows_what_it_would_do_and_does_nothing(deployed: Deployment) -> None:
@@ -238,9 +239,7 @@ def test_what_is_missing_is_made_again(what: str, deployed: Deployment) -> None:
         # The node's own copy of the network is listed until the last container has left it.
         eventually(lambda: "dtr-ol" not in host.cli("network", "ls", "--format", "{{.Name}}").stdout, 30)
     else:
-        name = f"dtr-nginx-{deployed.replica_id}"
-        host.cli("service", "update", "--detach", "--publish-rm", "8080", name)
-        time.sleep(1)
+        host.cli("service", "scale", "--detach", f"dtr-nginx-{deployed.replica_id}=0")
     assert run.document(host, "status")["exit_code"] == 10
     run.data(host, "reconfigure")
     assert run.data(host, "status")["healthy"]
