@@ -18,6 +18,7 @@ from labs.stores.ports import free_ports
 from labs.stores.swift import SwiftStore as Server
 from labs.stores.swift import swift_v1, swift_v3
 from msrctl.secret import Secret
+from msrctl.transfer import swift
 from msrctl.transfer.inventory import blob_key
 from msrctl.transfer.store import BLOBS, REPOSITORIES, StoreError
 from msrctl.transfer.swift import SMALL, SwiftStore
@@ -115,6 +116,20 @@ def test_a_pushed_layer_has_the_size_of_its_segments_and_is_read_as_one(store: S
     assert store.size(key) == len(data)
     assert store.read(key) == data
     assert b"".join(store.stream(key)) == data
+
+
+@pytest.mark.parametrize("many", [0, 100])
+def test_sizes_are_right_however_they_are_found_out(
+    many: int, store: SwiftStore, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swift, "MANY", many)
+    sizes = {f"{BLOBS}/sha256/{n:02}/{n}/data": n for n in (1, 2, 5)}
+    for key, size in sizes.items():
+        raw.push(f"{PREFIX}/files/{key}", [b"x"] * size)
+    raw.push(f"{PREFIX}/files/{BLOBS}/sha256/00/{swift.EMPTY}/data", [])
+    store.write(f"{BLOBS}/sha256/03/3/data", [b"abc"], 3)
+    wanted = sizes | {f"{BLOBS}/sha256/00/{swift.EMPTY}/data": 0, f"{BLOBS}/sha256/03/3/data": 3}
+    assert dict(store.list(BLOBS)) == wanted
 
 
 def test_deleting_a_pushed_layer_takes_its_segments_along_and_no_others(store: SwiftStore, raw: Raw) -> None:
