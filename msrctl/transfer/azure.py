@@ -10,7 +10,12 @@ from collections import deque
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.storage.blob import ContainerClient, ExponentialRetry
+
 from msrctl.storage.azure import PUBLIC_REALMS
+from msrctl.transfer import web
 from msrctl.transfer.azure_answers import code_of, reason_of, sizes_in
 from msrctl.transfer.copy import each
 from msrctl.transfer.parts import Blocks
@@ -19,7 +24,7 @@ from msrctl.transfer.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from azure.storage.blob import BlobClient, ContainerClient
+    from azure.storage.blob import BlobClient
 
     from msrctl.secret import Secret
 
@@ -112,11 +117,6 @@ class AzureStore:
     @cached_property
     def client(self) -> ContainerClient:
         """The library's client of the container; see `account_key` for what it raises."""
-        from azure.core.pipeline.transport import RequestsTransport
-        from azure.storage.blob import ContainerClient, ExponentialRetry
-
-        from msrctl.transfer import web
-
         retries, connect, read = self._limits
         session = web.session(self.root_ca, skip_verify=self.skip_verify, connect=connect, read=read)
         return ContainerClient(
@@ -217,8 +217,6 @@ class AzureStore:
 
     def _send(self, key: str, request: Any) -> None:
         """A request of a write; takes away what is in its way and tries again."""
-        from azure.core.exceptions import HttpResponseError
-
         blob = self._blob(key)
         with self.told(f"write {key}"):
             for _ in range(3):
@@ -237,8 +235,6 @@ class AzureStore:
             raise StoreError(f"{self.words}: write {key}: others write there too")
 
     def _make_container(self) -> None:
-        from azure.core.exceptions import ResourceExistsError
-
         with contextlib.suppress(ResourceExistsError):
             self.client.create_container()
 
@@ -269,10 +265,6 @@ class AzureStore:
             what: what is done.
             key: if given, KeyError is raised when it is not there.
         """
-        from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
-
-        from msrctl.transfer.web import network_fault
-
         try:
             yield
         except ResourceNotFoundError as error:
@@ -283,5 +275,5 @@ class AzureStore:
             code = "STORE-DENIED" if error.status_code in DENIED else "STORE-ANSWER"
             raise StoreError(f"{self.words}: {what}: {reason_of(error)}", code) from None
         except AzureError as error:
-            code, reason = network_fault(error)
+            code, reason = web.network_fault(error)
             raise StoreError(f"{self.words}: {what}: {reason}", code) from None

@@ -10,10 +10,13 @@ import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from azure.core.exceptions import AzureError, HttpResponseError
+
 from msrctl.transfer.azure import AzureStore
 from msrctl.transfer.azure_answers import code_of, reason_of
 from msrctl.transfer.endpoint_check import Setting, check_endpoint
 from msrctl.transfer.store import ROOT, StoreError
+from msrctl.transfer.web import network_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -158,10 +161,6 @@ def _write_read_delete(store: AzureStore) -> JSON:
 
 def _try(store: AzureStore, title: str, step: Callable[[], Any], verb: str = "list") -> JSON | None:
     """One step; what is wrong with it, or None."""
-    from azure.core.exceptions import AzureError, HttpResponseError
-
-    from msrctl.transfer.web import network_fault
-
     try:
         step()
     except HttpResponseError as error:

@@ -10,7 +10,18 @@ from collections import deque
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import google.auth
+from google.api_core.exceptions import GoogleAPICallError, NotFound, RequestRangeNotSatisfiable, RetryError
+from google.auth.exceptions import GoogleAuthError, RefreshError
+from google.auth.transport.requests import AuthorizedSession, Request
+from google.cloud.storage import Client
+from google.cloud.storage.retry import DEFAULT_RETRY
+from google.oauth2.service_account import Credentials
+from requests import RequestException
+from urllib3.exceptions import HTTPError
+
 from msrctl.storage.config_file import service_account_problem
+from msrctl.transfer import web
 from msrctl.transfer.copy import each
 from msrctl.transfer.parts import Source
 from msrctl.transfer.store import StoreError
@@ -89,11 +100,6 @@ class GcsStore:
         Raises:
             StoreError: STORE-KEYFILE, or STORE-CREDENTIALS: there are no credentials.
         """
-        from google.auth.transport.requests import AuthorizedSession, Request
-        from google.cloud.storage import Client
-
-        from msrctl.transfer import web
-
         connect, read = self._limits
         ask = Request(web.session(self.root_ca, connect=connect, read=read))
         credentials = self._credentials(ask)
@@ -102,10 +108,6 @@ class GcsStore:
         return Client(project=None, credentials=credentials, _http=session).bucket(self.bucket_name)
 
     def _credentials(self, ask: Any) -> Any:
-        import google.auth
-        from google.auth.exceptions import GoogleAuthError
-        from google.oauth2.service_account import Credentials
-
         key = self.key()
         if key is not None:
             try:
@@ -132,8 +134,6 @@ class GcsStore:
     @property
     def retry(self) -> Any:
         """How the library tries again; None: not at all."""
-        from google.cloud.storage.retry import DEFAULT_RETRY
-
         if not self._retry_seconds:
             return None
         return DEFAULT_RETRY.with_delay(initial=0.5, maximum=8).with_timeout(self._retry_seconds)
@@ -169,8 +169,6 @@ class GcsStore:
 
     def stream(self, key: str) -> Iterator[bytes]:
         """An object in chunks, each asked for by itself: one that fails is asked for again."""
-        from google.api_core.exceptions import RequestRangeNotSatisfiable
-
         start = 0
         while True:
             with self.told(f"read {key}", key):
@@ -219,13 +217,6 @@ class GcsStore:
             what: what is done.
             key: if given, KeyError is raised when it is not there.
         """
-        from google.api_core.exceptions import GoogleAPICallError, NotFound, RetryError
-        from google.auth.exceptions import GoogleAuthError, RefreshError
-        from requests import RequestException
-        from urllib3.exceptions import HTTPError
-
-        from msrctl.transfer.web import network_fault
-
         try:
             yield
         except NotFound as error:
@@ -238,7 +229,7 @@ class GcsStore:
         except RefreshError as error:
             raise StoreError(f"{self.words}: {what}: {error.args[0]}", "STORE-DENIED") from None
         except (RetryError, GoogleAuthError, RequestException, HTTPError, ConnectionError) as error:
-            code, reason = network_fault(getattr(error, "cause", None) or error)
+            code, reason = web.network_fault(getattr(error, "cause", None) or error)
             raise StoreError(f"{self.words}: {what}: {reason}", code) from None
 
 

@@ -11,9 +11,14 @@ import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from google.api_core.exceptions import GoogleAPICallError
+from google.auth.exceptions import GoogleAuthError, RefreshError
+from requests import RequestException
+
 from msrctl.transfer.endpoint_check import Setting, check_endpoint
 from msrctl.transfer.gcs import CONTENT_TYPE, GcsStore, lacks_bucket, reason_of
 from msrctl.transfer.store import StoreError
+from msrctl.transfer.web import network_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -126,12 +131,6 @@ class _Trial:
             raise StoreError("what was written is not what is read")
 
     def _try(self, title: str, right: str, step: Callable[[], Any]) -> JSON:
-        from google.api_core.exceptions import GoogleAPICallError
-        from google.auth.exceptions import GoogleAuthError, RefreshError
-        from requests import RequestException
-
-        from msrctl.transfer.web import network_fault
-
         try:
             step()
         except GoogleAPICallError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -200,6 +201,18 @@ def test_no_credentials_at_all_are_told(
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     assert only_failure(with_secrets(server, {}))["code"] == "PRE-GCS-CREDENTIALS"
+
+
+def test_a_node_that_looks_for_its_credentials_for_long_is_not_waited_for(
+    server: GcsServer, names: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up = threading.Event()
+    monkeypatch.setattr("google.auth.default", lambda **_: (given_up.wait(60), None))
+    monkeypatch.setattr("msrctl.transfer.gcs.LOOK_SECONDS", 0.2)
+    try:
+        assert only_failure(with_secrets(server, {}))["code"] == "PRE-GCS-CREDENTIALS"
+    finally:
+        given_up.set()
 
 
 def test_the_node_s_own_credentials_are_used_where_there_is_no_key(
