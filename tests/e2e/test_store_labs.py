@@ -8,12 +8,14 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from labs.stores.full_registry import REFERENCE
 from labs.stores.names import NameServer, names_for
 from labs.stores.trial import blobs, logs, trial_registry
 from labs.system import eventually
 from msrctl import __version__
+from msrctl.storage.config_file import parse_storage_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,6 +151,33 @@ def test_a_service_account_without_a_right_is_refused(engine: Host, lab: Lab, fa
         assert registry.push("team/app", b"read only").status_code >= 500
         denied = "does not have storage.objects.create access"
         eventually(lambda: denied in logs(engine, registry), 10, what="the registry logs why")
+
+
+@pytest.mark.parametrize("kind", ["azurite", "fake_gcs"])
+def test_msrctl_in_its_image_checks_the_store_as_the_registry_will_reach_it(
+    request: pytest.FixtureRequest, lab: Lab, overlay: str, kind: str
+) -> None:
+    store: ObjectStore = request.getfixturevalue(kind)
+    host, directory = lab[1], lab[1].directory / f"check-{kind}"
+    ((driver, section),) = store.storage_section().items()
+    asked = parse_storage_config(yaml.safe_dump({driver: section | {"rootca": store.ca}}), environ={})
+    described = {"kind": asked.kind, "parameters": asked.parameters, "root_ca": asked.root_ca}
+    described |= {"words": "the store", "secrets": sorted(asked.secrets)}
+    (directory / "secrets").mkdir(parents=True)
+    (directory / "new.json").write_text(json.dumps(described))
+    for name, secret in asked.secrets.items():
+        (directory / "secrets" / f"new.{name}").write_bytes(secret.reveal())
+    mounts = (
+        "-v",
+        f"{directory}/new.json:/run/msrctl/new.json:ro",
+        "-v",
+        f"{directory}/secrets:/run/secrets:ro",
+    )
+    with names_for(lab, *store.needs_hosts):
+        told = host.cli("run", "--rm", "--network", overlay, *mounts, OURS, "node", "store", "check").stdout
+    answers = [json.loads(line) for line in told.splitlines()]
+    assert [answer for answer in answers if not answer["ok"]] == []
+    assert {"check", "result"} == {answer["type"] for answer in answers}
 
 
 def test_a_frozen_store_answers_again_when_it_thaws(moto_s3: MotoStore) -> None:
