@@ -7,7 +7,7 @@ their content, so a changed file is a new config and a service that uses it gets
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from msrctl.model import names
@@ -38,6 +38,8 @@ class Desired:
     configs: dict[str, JSON]
     secrets: frozenset[str]
     services: dict[str, JSON]
+    gates: dict[str, JSON] = field(default_factory=dict)
+    """The gate of each replica's proxy by the replica's id, as the engine's `set_gate` takes it."""
 
 
 def desired(cluster: Cluster) -> Desired:
@@ -54,7 +56,23 @@ def desired(cluster: Cluster) -> Desired:
             spec["Labels"][names.LABEL_HASH] = names.digest_of(spec)
             services[name] = spec
             configs |= used
-    return Desired({names.NETWORK: _network(cluster)}, configs, cluster.secrets(), services)
+    gates = {replica.id: gate_of(cluster, replica) for replica in cluster.replicas}
+    return Desired({names.NETWORK: _network(cluster)}, configs, cluster.secrets(), services, gates)
+
+
+def gate_of(cluster: Cluster, replica: Replica) -> JSON:
+    """The gate of a replica's proxy as JSON that a journal can keep: its node, image, and volume's mount.
+
+    Arguments:
+        cluster: the document.
+        replica: one of its replicas.
+    """
+    labels = names.labels(cluster.id, replica.version, component="nginx", replica=replica.id)
+    return {
+        "node": replica.node_id,
+        "image": replica.image,
+        "mount": gate_mount(replica.id, labels, writable=True),
+    }
 
 
 def next_registry(cluster: Cluster, replica: Replica) -> tuple[str, JSON]:

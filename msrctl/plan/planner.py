@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from msrctl.errors import WrongState
+from msrctl.model import names
 from msrctl.plan.compare import service_changes
 from msrctl.plan.desired import Desired
 from msrctl.plan.step import Change, Plan, Step
@@ -68,9 +69,17 @@ def plan(
     return Plan(title, tuple(steps))
 
 
+DRAIN_SECONDS = 10.0
+"""How long a replica says that it is not healthy before its proxy stops: long enough for a balancer that asks
+every 2 s and believes the third answer (docs/explanation/rolling-changes.md)."""
+
+
 def _services(wanted: Desired, observed: Observed) -> list[Step]:
-    creates, checks, updates = [], [], []
+    """New services side by side; then existing ones, one replica after another."""
+    creates, checks = [], []
+    updates: dict[str, list[Step]] = {}
     for name, spec in wanted.services.items():
+        replica = spec["Labels"][names.LABEL_REPLICA]
         found = observed.services.get(name)
         if found is None:
             creates.append(Step("create", "service", name, words(spec), "it does not exist", spec))
@@ -78,12 +87,42 @@ def _services(wanted: Desired, observed: Observed) -> list[Step]:
             continue
         changes = service_changes(spec, found, observed.network_names())
         if changes:
-            updates.append(
-                Step("update", "service", name, words(spec), "it runs with other settings", spec, changes)
+            updates.setdefault(replica, []).extend(
+                (
+                    Step(
+                        "update", "service", name, words(spec), "it runs with other settings", spec, changes
+                    ),
+                    _check(name),
+                )
             )
-            updates.append(_check(name))
-    # New services start side by side; existing ones change one after another.
-    return [*creates, *checks, *updates]
+    several = len(wanted.gates) > 1
+    rolling = [
+        replace(step, replica=replica if several else "")
+        for replica, steps in updates.items()
+        for step in (_out_of_turn(replica, steps, wanted.gates[replica]) if several else steps)
+    ]
+    return [*creates, *checks, *rolling]
+
+
+def _out_of_turn(replica: str, steps: list[Step], gate: JSON) -> list[Step]:
+    """A replica's updates, between telling balancers to go elsewhere and to come back.
+
+    Only where the proxy is replaced: a registry is replaced behind its proxy without anybody noticing.
+    """
+    if names.service("nginx", replica) not in {step.name for step in steps}:
+        return steps
+    undo = {"op": "gate", "name": f"draining at {replica}", "gate": gate, "clear": ["draining"]}
+    away = Step(
+        "close",
+        "health",
+        replica,
+        f"for {DRAIN_SECONDS:.0f} s",
+        "balancers go elsewhere",
+        {"gate": gate, "seconds": DRAIN_SECONDS},
+        undo=(undo,),
+    )
+    back = Step("open", "health", replica, "", "balancers come back", {"gate": gate})
+    return [away, *steps, back]
 
 
 def drift(wanted: Desired, observed: Observed) -> dict[str, tuple[Change, ...]]:

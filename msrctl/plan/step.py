@@ -56,6 +56,8 @@ class Step:
     changes: tuple[Change, ...] = ()
     undo: tuple[dict[str, Any], ...] = field(default=(), repr=False)
     """Undo records of a step whose kind only a workflow knows; else they follow from the action."""
+    replica: str = field(default="", repr=False)
+    """The replica whose turn it is in a rolling change; "" if the step belongs to no single one."""
 
     @property
     def title(self) -> str:

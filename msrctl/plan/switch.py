@@ -105,8 +105,8 @@ def switch_plan(
     """
     ordinary = plan(title, wanted, observed, new_secrets, document)
     written = [s for s in ordinary if s.kind == "document"]
-    services = [s for s in ordinary if s.kind == "service"]
-    before = [s for s in ordinary if s.kind not in {"document", "service"}]
+    services = [s for s in ordinary if s.kind in {"service", "health"}]
+    before = [s for s in ordinary if s.kind in {"network", "secret", "config"}]
     registries = {names.service("registry", r.id) for r in switch.after.replicas}
     own = [s for s in services if s.name in registries]
     others = [s for s in services if s.name not in registries]

@@ -12,7 +12,8 @@ from msrctl.engine.state import StateStore, document_name
 from msrctl.errors import MsrctlError, Partial, words
 from msrctl.model import names
 from msrctl.plan.desired import desired
-from msrctl.workflows.execute import Execution, signals_wait
+from msrctl.workflows.execute import Execution
+from msrctl.workflows.signals import signals_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

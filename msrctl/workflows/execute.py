@@ -6,12 +6,11 @@ A run that is killed leaves its journal; the next run finishes or undoes it (msr
 
 from __future__ import annotations
 
-import signal
-import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from msrctl.engine.converge import task_ids, wait_running
+from msrctl.engine.gate import set_gate
 from msrctl.engine.protocol import OutOfSequence
 from msrctl.engine.state import SECRET_LIMIT
 from msrctl.engine.undo import committed, undo
@@ -28,12 +27,12 @@ from msrctl.errors import (
     WrongState,
     words,
 )
+from msrctl.workflows.signals import signals_raise, signals_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from types import FrameType
+    from collections.abc import Callable, Mapping
 
-    from msrctl.engine.journal import Journal
+    from msrctl.engine.journal import Entry, Journal
     from msrctl.engine.lock import Lock
     from msrctl.engine.protocol import JSON, Engine, Kind
     from msrctl.plan.planner import Observed
@@ -105,6 +104,9 @@ class Execution:
         self._fresh = fresh
         self._served = False
         self._tasks_before: dict[str, frozenset[str]] = {}
+        self._replica = ""
+        self._done: list[str] = []
+        self._barrier = 0
 
     def run(self, plan: Plan) -> None:
         """All steps in order.
@@ -121,6 +123,7 @@ class Execution:
                 # A resumed operation goes on counting, so that its undo stays last in, first out.
                 begun = self._journal.begun()
                 for number, step in enumerate(plan, begun[0].step + 1 if begun else 1):
+                    self._turn(number, step)
                     self._lock.check()
                     self._require_unchanged(step)
                     self._journal.begin(number, self._undo_of(step))
@@ -131,6 +134,13 @@ class Execution:
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a defect must not leave half a change
             with signals_wait():
                 self._go_back(error)
+
+    def _turn(self, number: int, step: Step) -> None:
+        """Notes when a rolling change goes on to the next replica: the ones before are done and serve."""
+        if self._replica and step.replica != self._replica:
+            self._done.append(self._replica)
+            self._barrier = number
+        self._replica = step.replica
 
     def _stop(self, error: Locked) -> None:
         """Ends without undoing anything: whoever has the lock now may be at work on the same objects."""
@@ -149,6 +159,8 @@ class Execution:
                 state="The new store serves and holds everything; only tidying up is left. Nothing is lost.",
                 hint="Finish it with msrctl reconfigure --resume.",
             ) from error
+        if self._done:
+            self._leave_the_done(error, [entry for entry in begun if entry.step >= self._barrier])
         if begun:
             self._report.warn("Going back: what was begun is being undone.")
         undo(self._engine, begun, self._report.warn)
@@ -165,6 +177,24 @@ class Execution:
             code=fault.code,
             state="Everything that had been begun was undone; what ran before still runs.",
             hint=fault.hint,
+            details=fault.details,
+        ) from error
+
+    def _leave_the_done(self, error: BaseException, entries: list[Entry]) -> NoReturn:
+        """A rolling change that failed at a later replica: that one goes back, those that are done stay."""
+        failed = self._replica
+        self._report.warn(f"Going back at replica {failed or 'none'}; {', '.join(self._done)} stay changed.")
+        undo(self._engine, entries, self._report.warn)
+        self._journal.close()
+        fault = error if isinstance(error, MsrctlError) else _unexpected(error)
+        raise Partial(
+            fault.message,
+            code=fault.code,
+            state=f"Changed and serving: {', '.join(self._done)}. "
+            + (f"Back as it was: {failed}. " if failed else "")
+            + "Every other replica serves as before.",
+            hint=(f"{fault.hint} " if fault.hint else "")
+            + "Mend the cause, then msrctl reconfigure goes on with the rest.",
             details=fault.details,
         ) from error
 
@@ -191,6 +221,15 @@ class Execution:
                     before = self._tasks_before.get(step.name, ())
                     wait_running(self._engine, step.name, self._max_wait, before=before)
                     progress.detail(self._probe(step.name))
+            case "close", "health":
+                assert step.spec is not None
+                with self._report.step("drain", step.name) as progress:
+                    set_gate(self._engine, step.spec["gate"], set=["draining"])
+                    time.sleep(step.spec["seconds"])
+                    progress.detail(f"{step.name} told balancers to go elsewhere")
+            case "open", "health":
+                assert step.spec is not None
+                set_gate(self._engine, step.spec["gate"], clear=["draining"])
             case _:  # pragma: no cover - the planner makes no other steps
                 raise AssertionError(step)
 
@@ -275,35 +314,3 @@ def _volumes_of(step: Step, image: str) -> list[JSON]:
         for m in template["ContainerSpec"]["Mounts"]
         if m["Type"] == "volume"
     ]
-
-
-@contextmanager
-def signals_raise() -> Iterator[None]:
-    """Turns SIGINT, SIGTERM and SIGHUP into Interrupted while the block runs."""
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature that signal wants
-        raise Interrupted(f"interrupted by {signal.Signals(number).name}")
-
-    with _handler(stop):
-        yield
-
-
-@contextmanager
-def signals_wait() -> Iterator[None]:
-    """Keeps SIGINT, SIGTERM and SIGHUP from ending an undo halfway."""
-    with _handler(signal.SIG_IGN):
-        yield
-
-
-@contextmanager
-def _handler(handler: Any) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {n: signal.signal(n, handler) for n in numbers}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

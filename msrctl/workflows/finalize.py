@@ -14,9 +14,9 @@ from msrctl.plan.step import Plan, Step
 from msrctl.storage import backend
 from msrctl.workflows import probe, recover
 from msrctl.workflows.apply import Transition, apply
-from msrctl.workflows.execute import signals_raise
 from msrctl.workflows.preflight import NOTHING
 from msrctl.workflows.session import lock, open_engine, require_deployment
+from msrctl.workflows.signals import signals_raise
 from msrctl.workflows.storage import previous
 from msrctl.workflows.stores import CHECK_SECONDS, Side, on_stores
 

@@ -11,7 +11,7 @@ from msrctl.engine.gate import set_gate
 from msrctl.engine.oneshot import run_oneshot
 from msrctl.errors import MsrctlError, Unreachable, VerifyFailed
 from msrctl.model import names
-from msrctl.plan.desired import gate_mount
+from msrctl.plan.desired import gate_of
 from msrctl.workflows import probe
 from msrctl.workflows.swarm import nodes
 
@@ -26,21 +26,6 @@ FROZEN = "frozen"
 NEXT = "next"
 READ_ONLY = "read-only"
 POLL_SECONDS = 0.1
-
-
-def gate_of(cluster: Cluster, replica: Replica) -> JSON:
-    """The gate of a replica as `set_gate` and the journal want it.
-
-    Arguments:
-        cluster: the document.
-        replica: one of its replicas.
-    """
-    labels = names.labels(cluster.id, replica.version, component="nginx", replica=replica.id)
-    return {
-        "node": replica.node_id,
-        "image": replica.image,
-        "mount": gate_mount(replica.id, labels, writable=True),
-    }
 
 
 def undo_of(

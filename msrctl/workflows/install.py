@@ -20,8 +20,8 @@ from msrctl.storage import backend
 from msrctl.workflows import certificates, preflight, probe, recover, registry_image, storage
 from msrctl.workflows import material as making
 from msrctl.workflows.apply import Transition, apply
-from msrctl.workflows.execute import signals_raise, signals_wait
 from msrctl.workflows.session import lock, open_engine, read_deployment
+from msrctl.workflows.signals import signals_raise, signals_wait
 from msrctl.workflows.swarm import (
     Node,
     choose_node,

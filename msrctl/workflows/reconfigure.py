@@ -19,8 +19,8 @@ from msrctl.plan.step import Plan
 from msrctl.workflows import desire, preflight, probe, recover, registry_image, storage, switches
 from msrctl.workflows import material as making
 from msrctl.workflows.apply import Transition, apply
-from msrctl.workflows.execute import signals_raise
 from msrctl.workflows.session import lock, open_engine, require_deployment
+from msrctl.workflows.signals import signals_raise
 from msrctl.workflows.storage import Prepared
 from msrctl.workflows.swarm import nodes
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from msrctl.engine.journal import Journal
 from msrctl.engine.undo import undo
 from msrctl.errors import WrongState
-from msrctl.workflows.execute import signals_wait
 from msrctl.workflows.session import describe_interrupted, lock
+from msrctl.workflows.signals import signals_wait
 
 if TYPE_CHECKING:
     from msrctl.engine.docker import DockerEngine

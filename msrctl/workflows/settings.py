@@ -12,8 +12,8 @@ from msrctl.plan.planner import plan
 from msrctl.plan.step import Plan, Step
 from msrctl.workflows import gates, probe, recover
 from msrctl.workflows.apply import Transition, apply
-from msrctl.workflows.execute import signals_raise
 from msrctl.workflows.session import lock, open_engine, require_deployment
+from msrctl.workflows.signals import signals_raise
 
 if TYPE_CHECKING:
     from msrctl.engine.docker import DockerEngine

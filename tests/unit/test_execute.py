@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -475,3 +476,46 @@ def test_a_secret_of_a_size_that_the_swarm_refuses_is_refused_in_words(value: by
     with pytest.raises(MsrctlError, match="499,999 bytes") as caught:
         secret_body("msrctl-tls", Secret(value), {})
     assert "xxx" not in str(caught.value)
+
+
+def rolling() -> tuple[Run, str]:
+    """A change of two replicas, and the id of the second."""
+    engine, cluster = an_engine()
+    second = replace(cluster.replicas[0], id="b" * 12)
+    cluster = replace(cluster, replicas=(*cluster.replicas, second))
+    put(engine, cluster)
+    StateStore(engine).write(cluster.to_json(), 1, cluster=cluster.id)
+    run = Run(engine, with_settings(cluster, http_proxy="http://p:1").next_generation())
+    return run, names.service("registry", second.id)
+
+
+def test_a_rolling_change_that_fails_at_the_first_replica_is_taken_back_as_a_whole() -> None:
+    run, _ = rolling()
+    run.probe = no_answer
+    with pytest.raises(RolledBack):
+        run.go()
+    document = StateStore(run.engine).read()
+    assert document is not None
+    assert document.generation == 1
+    assert Journal.open(run.engine) is None
+
+
+def test_a_rolling_change_that_fails_later_takes_that_replica_back_and_leaves_the_ones_before() -> None:
+    run, second = rolling()
+    run.probe = lambda name: no_answer(name) if name == second else "ok"
+    before = run.engine.find("services", second)
+    assert before is not None
+    with pytest.raises(Partial, match="does not answer") as caught:
+        run.go()
+    assert caught.value.state is not None
+    assert f"Changed and serving: {run.cluster.replicas[0].id}." in caught.value.state
+    found = run.engine.find("services", second)
+    assert found is not None
+    assert found["Spec"] == before["Spec"]
+    first = run.engine.find("services", REGISTRY)
+    assert first is not None
+    assert first["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] == ["HTTP_PROXY=http://p:1"]
+    # What is wanted stays written down, and the next run goes on from there.
+    assert Journal.open(run.engine) is None
+    rest = plan("again", run.wanted, observe(run.engine, CLUSTER, run.wanted), {}, "")
+    assert {step.name for step in rest} == {second}

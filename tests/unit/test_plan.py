@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plan_support import CLUSTER, NGINX, REGISTRY, a_cluster, an_engine, put, with_settings
+from plan_support import CLUSTER, NGINX, REGISTRY, REPLICA, a_cluster, an_engine, put, with_settings
 
 from fakes.engine import FakeEngine
 from msrctl.engine.observe import clusters, observe
@@ -200,3 +200,45 @@ def test_a_plan_reads_as_one_line_per_step_with_what_changes() -> None:
     assert step.title == f"update service {REGISTRY}"
     assert step.to_json()["changes"] == [{"name": "Image", "wanted": "new", "found": "old"}]
     assert "spec" not in step.to_json()
+
+
+def two_replicas() -> Cluster:
+    """A cluster whose second replica is on another node."""
+    one = a_cluster()
+    other = replace(one.replicas[0], id="b" * 12, node_id="node-id-2", node_name="node-2")
+    return replace(one, replicas=(*one.replicas, other))
+
+
+def test_several_replicas_change_one_after_another_each_out_of_turn_while_its_proxy_is_replaced() -> None:
+    before = two_replicas()
+    after = with_settings(before, log_level="debug")
+    old = desired(before)
+    observed = Observed(
+        networks={key: {} for key in old.networks},
+        services={name: {"ID": name, "Spec": spec} for name, spec in old.services.items()},
+    )
+    steps = [s for s in plan("x", desired(after), observed, {}, "g") if s.kind in {"service", "health"}]
+    assert [(s.action, s.kind, s.replica) for s in steps] == [
+        (action, kind, ident)
+        for ident in (REPLICA, "b" * 12)
+        for action, kind in (
+            ("close", "health"),
+            ("update", "service"),
+            ("check", "service"),
+            ("update", "service"),
+            ("check", "service"),
+            ("open", "health"),
+        )
+    ]
+    assert all(s.undo[0]["clear"] == ["draining"] for s in steps if s.action == "close")
+
+
+def test_a_change_of_the_registry_alone_takes_no_replica_out_of_turn() -> None:
+    before = two_replicas()
+    after = with_settings(before, http_proxy="http://p:1")
+    old = desired(before)
+    observed = Observed(
+        networks={key: {} for key in old.networks},
+        services={name: {"ID": name, "Spec": spec} for name, spec in old.services.items()},
+    )
+    assert "health" not in {s.kind for s in plan("x", desired(after), observed, {}, "g")}

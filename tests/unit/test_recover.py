@@ -21,7 +21,7 @@ from msrctl.plan.planner import plan
 from msrctl.secret import Secret
 from msrctl.workflows import recover
 from msrctl.workflows.apply import Transition, apply, sweep
-from msrctl.workflows.execute import signals_raise
+from msrctl.workflows.signals import signals_raise
 
 if TYPE_CHECKING:
     from fakes.engine import FakeEngine
