@@ -161,8 +161,13 @@ def test_msrctl_in_its_image_checks_the_store_as_the_registry_will_reach_it(
     host, directory = lab[1], lab[1].directory / f"check-{kind}"
     ((driver, section),) = store.storage_section().items()
     asked = parse_storage_config(yaml.safe_dump({driver: section | {"rootca": store.ca}}), environ={})
-    described = {"kind": asked.kind, "parameters": asked.parameters, "root_ca": asked.root_ca}
-    described |= {"words": "the store", "secrets": sorted(asked.secrets)}
+    described = {
+        "kind": asked.kind,
+        "parameters": asked.parameters,
+        "root_ca": asked.root_ca,
+        "words": "the store",
+        "secrets": sorted(asked.secrets),
+    }
     (directory / "secrets").mkdir(parents=True)
     (directory / "new.json").write_text(json.dumps(described))
     for name, secret in asked.secrets.items():

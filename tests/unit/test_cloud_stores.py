@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,6 +121,31 @@ def test_names_of_blobs_are_those_of_the_registry_s_version(
 ) -> None:
     given = {"accountname": "images", "container": "all"} | parameters
     assert AzureStore(given, {}, leading_slash=slash).name("docker/x") == name
+
+
+class AppendBlob:
+    """As Azure answers: it cannot be overwritten."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def upload_blob(self, *_: Any, **__: Any) -> None:
+        self.asked.append("put")
+        if "delete" not in self.asked:
+            error = HttpResponseError("The blob type is invalid for this operation.")
+            error.error_code = "InvalidBlobType"  # type: ignore[attr-defined]  # as the library sets it
+            raise error
+
+    def delete_blob(self) -> None:
+        self.asked.append("delete")
+
+
+def test_a_blob_of_the_other_type_is_deleted_and_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    blob = AppendBlob()
+    store = AzureStore({"accountname": "images", "container": "all"}, {"accountkey": Secret("a2V5")})
+    monkeypatch.setattr(store, "_blob", lambda _: blob)
+    store.write("docker/x/link", [b"x"], 1)
+    assert blob.asked == ["put", "delete", "put"]
 
 
 def test_google_s_reason_is_what_its_answer_says() -> None:
