@@ -6,6 +6,7 @@ import errno
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from msrctl.bootstrapper import about_socket
 from msrctl.engine.protocol import ApiError, Conflict, NotFound, OutOfSequence
 from msrctl.errors import MsrctlError, Unreachable, WrongState
 
@@ -168,7 +169,7 @@ def from_exception(error: BaseException, *, doing: str, endpoint: str) -> Unreac
         f"{doing}: no engine answers at {endpoint} ({reason})",
         code="NO-ENGINE",
         hint="Start it (systemctl start docker), or name another one with DOCKER_HOST, docker context use, "
-        "or --ucp-url.",
+        "or --ucp-url." + about_socket(),
     )
 
 
