@@ -20,6 +20,7 @@ COMMANDS = {
     "settings": Late("msrctl.cli.settings", "Change what takes effect at once: read-only."),
     "storage": Late("msrctl.cli.storage", "Look at the image store, go back to the one before."),
     "images": Late("msrctl.cli.images", "Build, list, save and load the image that everything runs from."),
+    "logs": Late("msrctl.cli.logs", "Show what the services wrote, from every node, by time."),
     "lock": Late("msrctl.cli.lock", "See or release the lock that keeps two runs apart."),
     "completion": Late("msrctl.cli.completion", "Print a completion script for bash, zsh or fish."),
     "node": Late("msrctl.cli.node", "What msrctl runs inside its image on a node.", hidden=True),

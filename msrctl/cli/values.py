@@ -281,3 +281,34 @@ def positive_duration(text: str) -> float:
     if seconds <= 0:
         raise ValueError("must be more than 0")
     return seconds
+
+
+ALL = "all"
+
+
+def lines(text: str) -> int | str:
+    """A number of lines, or ``all``."""
+    if text.lower() == ALL:
+        return ALL
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError(f"{text!r} is neither a number nor all")
+    return int(text)
+
+
+def since(text: str) -> float | str:
+    """A duration in seconds, or a time in UTC as the engine's logs have it (RFC 3339, ending in Z)."""
+    from datetime import UTC, datetime
+
+    if not re.match(r"\d{4}-", text):
+        return duration(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a time such as 2026-01-02T03:04:05Z") from None
+    # Without a zone it is this machine's, as with docker logs.
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+
+
+def seconds(text: str) -> float:
+    """A time above zero, in seconds: a plain number of them, or a duration."""
+    return positive_duration(f"{text}s" if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) else text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from msrctl.engine import faults
-from msrctl.engine.logstream import lines_of
+from msrctl.engine.logstream import Record, records_as_they_come, records_of, unix_stamp
 from msrctl.engine.protocol import JSON, MINIMUM_API, ApiError, Kind, NotFound
 from msrctl.errors import MsrctlError, WrongState
 from msrctl.model import names
@@ -176,11 +177,27 @@ class DockerEngine:
 
     def logs(self, service: str, *, tail: int | None = None) -> Iterator[str]:
         """Lines that the tasks of a service wrote, oldest first, without following."""
-        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "details": "1", "tail": str(tail or "all")}
+        yield from (record.text for record in self.records(service, tail=tail))
+
+    def records(
+        self, service: str, *, tail: int | None = None, since: str = "", follow: bool = False
+    ) -> Iterator[Record]:
+        """Lines of a service's log with their times; see `Engine.records`."""
+        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "details": "1"}
+        params["tail"] = "all" if tail is None else str(tail)
+        params |= {"since": unix_stamp(since)} if since else {}
+        params |= {"follow": "1"} if follow else {}
         path = f"/services/{quote(service, safe='')}/logs"
         doing = f"read the log of {service}"
-        answer = self._call("GET", path, params=params, doing=doing, timeout=LOG_TIMEOUT)
-        yield from lines_of(answer.content)
+        answer = self._call("GET", path, params=params, doing=doing, timeout=LOG_TIMEOUT, stream=follow)
+        if not follow:
+            yield from records_of(answer.content)
+            return
+        import requests
+
+        # However it ends: whoever follows asks again.
+        with contextlib.closing(answer), contextlib.suppress(requests.RequestException, OSError):
+            yield from records_as_they_come(answer.iter_content(chunk_size=None))
 
     def image(self, reference: str) -> JSON | None:
         """`GET /images/{name}/json` on the endpoint's node, or None."""
@@ -238,6 +255,7 @@ class DockerEngine:
         doing: str,
         versioned: bool = True,
         timeout: float = DEFAULT_TIMEOUT,
+        stream: bool = False,
     ) -> requests.Response:
         """One request; raises the errors of `faults` for everything but an answer below 400."""
         import requests
@@ -245,7 +263,7 @@ class DockerEngine:
         prefix = f"/v{self._api.api_version}" if versioned else ""
         url = f"{self._api.base_url}{prefix}{path}"
         try:
-            answer = self._api.request(method, url, params=params, json=body, timeout=timeout)
+            answer = self._api.request(method, url, params=params, json=body, timeout=timeout, stream=stream)
         except MsrctlError:
             raise  # from the login to an MKE controller, which happens inside the request
         except (requests.RequestException, OSError) as error:

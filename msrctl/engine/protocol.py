@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import builtins
     from collections.abc import Iterator, Mapping
 
+    from msrctl.engine.logstream import Record
+
 JSON = dict[str, Any]
 Kind = Literal["services", "configs", "secrets", "networks", "volumes"]
 
@@ -120,6 +122,22 @@ class Engine(Protocol):
 
     def logs(self, service: str, *, tail: int | None = None) -> Iterator[str]:
         """Lines that the tasks of a service wrote, oldest first, without following."""
+
+    def records(
+        self, service: str, *, tail: int | None = None, since: str = "", follow: bool = False
+    ) -> Iterator[Record]:
+        """Lines of a service's log with their times.
+
+        Arguments:
+            service: id or name.
+            tail: the last so many of each task; None: all.
+            since: not what is older: RFC 3339 in UTC, ending in Z.
+            follow: go on with what comes, in the order in which it comes. It ends when the connection is cut
+                or was silent for a while: ask again, from the last line's time on. Else oldest first.
+
+        Raises:
+            NotFound: no such service.
+        """
 
     def image(self, reference: str) -> JSON | None:
         """`GET /images/{name}/json` on the endpoint's node, or None."""

@@ -176,3 +176,27 @@ class StatusRequest:
 
     common: CommonRequest
     replica_id: str | None = None
+
+
+@dataclass(frozen=True)
+class LogsRequest:
+    """`msrctl logs`."""
+
+    common: CommonRequest
+    replica_id: str | None = None
+    component: str | None = None
+    tail: int | None = None
+    """The last so many lines of each service; None: all."""
+    since: float | str | None = None
+    """Not what is older: seconds before the engine's now, or a time (RFC 3339 in UTC, ending in Z)."""
+
+
+@dataclass(frozen=True)
+class SupportBundleRequest:
+    """`msrctl support-bundle`."""
+
+    common: CommonRequest
+    output_file: str | None = None
+    """None: a name of its own in the working directory; ``-``: stdout."""
+    tail: int = 1000
+    """Lines of each service's log."""

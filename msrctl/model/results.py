@@ -220,3 +220,48 @@ class LockResult:
     last_heartbeat: str = ""
     stale: bool = False
     released: bool = False
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line that a service of the cluster wrote."""
+
+    time: str
+    """When the engine took it: RFC 3339 in UTC with nanoseconds."""
+    replica_id: str
+    component: str
+    node: str
+    stream: str
+    """stdout or stderr."""
+    text: str
+
+
+@dataclass(frozen=True)
+class LogsResult:
+    """`msrctl logs`, without --follow: lines of all services that were asked for, by time."""
+
+    lines: tuple[LogLine, ...]
+    warnings: tuple[str, ...] = ()
+    """Whose log could not be had, and why."""
+
+
+@dataclass(frozen=True)
+class BundlePart:
+    """One file in a support bundle."""
+
+    name: str
+    complete: bool
+    note: str = ""
+    """What is missing in it and why."""
+
+
+@dataclass(frozen=True)
+class SupportBundleResult:
+    """`msrctl support-bundle`."""
+
+    path: str | None
+    """None: it went to stdout."""
+    size: int
+    """Bytes."""
+    parts: tuple[BundlePart, ...]
+    warnings: tuple[str, ...] = ()

@@ -201,6 +201,13 @@ def _drift(changes: tuple[Change, ...], indent: str) -> list[str]:
 
 
 @_lines.register
+def _logs(result: r.LogsResult) -> list[str]:
+    from msrctl.ui import loglines
+
+    return [loglines.text(line) for line in result.lines]
+
+
+@_lines.register
 def _usage(result: r.UsageResult) -> list[str]:
     if not result.replicas:
         return ["There are no replicas."]

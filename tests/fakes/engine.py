@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fakes.swarm import FakeSwarm
+from msrctl.engine.logstream import Record
 from msrctl.engine.protocol import ApiError, Conflict, Kind, NotFound, OutOfSequence
 from msrctl.errors import WrongState
 from msrctl.model import names
@@ -157,12 +158,28 @@ class FakeEngine:
             return [copy.deepcopy(t) for t in newest]
 
     def logs(self, service: str, *, tail: int | None = None) -> Iterator[str]:
+        yield from (record.text for record in self.records(service, tail=tail))
+
+    def records(
+        self,
+        service: str,
+        *,
+        tail: int | None = None,
+        since: str = "",
+        follow: bool = False,  # noqa: ARG002 - it ends at once, as a connection that is cut does
+    ) -> Iterator[Record]:
         found = self.find("services", service)
         ident = found["ID"] if found else service
         if ident not in self.swarm.objects["services"]:
             raise NotFound(404, f"service {service} not found", f"read the log of {service}")
         lines = self.swarm.logs.get(ident, [])
-        yield from lines[-tail:] if tail else lines
+        # A line is of the second that its place says, unless it is a whole record.
+        made = [
+            line if isinstance(line, Record) else Record(f"2026-01-01T00:00:{n:02d}.0Z", "stdout", "", line)
+            for n, line in enumerate(lines)
+        ]
+        made = [record for record in made if not record.time or record.time >= since]
+        yield from made if tail is None else made[max(0, len(made) - tail) :]
 
     def image(self, reference: str) -> JSON | None:
         return copy.deepcopy(self.swarm.image_of(reference))

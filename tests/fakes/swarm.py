@@ -54,7 +54,7 @@ class FakeSwarm:
     )
     nodes: list[JSON] = field(default_factory=list)
     tasks: list[JSON] = field(default_factory=list)
-    logs: dict[str, list[str]] = field(default_factory=dict)
+    logs: dict[str, list[Any]] = field(default_factory=dict)
     images: dict[str, JSON] = field(default_factory=dict)
     ahead: timedelta = timedelta()
     guard: threading.RLock = field(default_factory=threading.RLock)

@@ -15,7 +15,7 @@ import urllib3
 
 from msrctl.engine import faults
 from msrctl.engine.connect import DEFAULT_HOST, Endpoint, connect, host_of
-from msrctl.engine.logstream import lines_of
+from msrctl.engine.logstream import Record, lines_of, records_as_they_come, records_of, unix_stamp
 from msrctl.engine.protocol import ApiError, Conflict, NotFound, OutOfSequence
 from msrctl.engine.transport import ssh_command
 from msrctl.errors import MsrctlError, Unreachable, UsageFault, WrongState
@@ -216,3 +216,28 @@ class TestLog:
     def test_a_log_that_was_cut_off_is_read_as_far_as_it_goes(self) -> None:
         assert lines_of(self.frame("01", "whole\n") + b"\x01\x00\x00") == ["whole"]
         assert lines_of(b"") == []
+
+    def test_a_line_has_its_time_its_stream_and_its_task(self) -> None:
+        data = self.frame("02", "b\n", stream=2) + self.frame("01", "a\n", task="t2")
+        assert records_of(data) == [
+            Record("2026-01-01T00:00:01Z", "stdout", "t2", "a"),
+            Record("2026-01-01T00:00:02Z", "stderr", "t1", "b"),
+        ]
+
+    def test_a_stream_is_read_wherever_the_network_cuts_it_into_pieces(self) -> None:
+        data = self.frame("01", "one ") + self.frame("02", "two\n", task="t2") + self.frame("03", "line\n")
+        for size in range(1, len(data)):
+            pieces = [data[at : at + size] for at in range(0, len(data), size)]
+            assert [r.text for r in records_as_they_come(pieces)] == ["two", "one line"]
+
+    def test_what_the_engine_says_about_a_log_is_no_line_of_it(self) -> None:
+        said = b"Error grabbing logs: rpc error: code = Unknown desc = warning: incomplete log stream."
+        data = struct.pack(">BxxxL", 3, len(said) + 1) + said + b"\n" + self.frame("01", "a\n")
+        assert [(r.stream, r.text) for r in records_of(data)] == [
+            ("stdout", "a"),
+            ("engine", said.decode()),
+        ]
+
+    def test_a_time_for_the_engine_keeps_its_nanoseconds(self) -> None:
+        assert unix_stamp("1970-01-01T00:01:00.000000001Z") == "60.000000001"
+        assert unix_stamp("1970-01-01T00:01:00Z") == "60.000000000"

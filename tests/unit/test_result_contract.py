@@ -70,6 +70,13 @@ CONTRACT: list[tuple[Any, set[str]]] = [
         r.LockResult(held=True),
         {"held", "holder", "command", "since", "last_heartbeat", "stale", "released"},
     ),
+    (r.LogsResult(()), {"lines", "warnings"}),
+    (
+        r.LogLine("t", REPLICA, "nginx", "n", "stdout", "x"),
+        {"time", "replica_id", "component", "node", "stream", "text"},
+    ),
+    (r.BundlePart("status.json", complete=True), {"name", "complete", "note"}),
+    (r.SupportBundleResult("p", 1, ()), {"path", "size", "parts", "warnings"}),
     (
         BuildResult("r", "i", 1, True, "made", "h"),
         {"reference", "image_id", "size", "built", "base", "build_hash"},
