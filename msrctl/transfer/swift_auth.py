@@ -31,10 +31,12 @@ class AuthFault(Exception):
         code: the end of PRE-SWIFT-..., such as ``PASSWORD``; NETWORK for no answer.
         detail: what was seen.
         hint: what to do.
+        store_code: as of a StoreError.
     """
 
-    def __init__(self, code: str, detail: str, hint: str) -> None:
+    def __init__(self, code: str, detail: str, hint: str, store_code: str = "STORE-DENIED") -> None:
         super().__init__(detail)
+        self.store_code = store_code
         self.code = code
         self.detail = detail
         self.hint = hint
@@ -178,11 +180,9 @@ class Login:
         try:
             return self._session.request(method, url, **more)
         except requests.RequestException as error:
-            raise AuthFault(
-                "NETWORK",
-                f"{self.url}: {network_fault(error)[1]}",
-                "See whether the store's authentication is up, and what is between that node and it.",
-            ) from None
+            code, reason = network_fault(error)
+            hint = "See whether the store's authentication is up, and what is between that node and it."
+            raise AuthFault("NETWORK", f"{self.url}: {reason}", hint, code) from None
 
     def _must_be_answer(self, answer: requests.Response) -> None:
         if answer.status_code < 300:
@@ -198,6 +198,7 @@ class Login:
             "AUTH-OTHER",
             f"{self.url}: {_said(answer)}",
             "See what the log of the store's authentication says.",
+            "STORE-ANSWER",
         )
 
     def _refused(self) -> AuthFault:

@@ -147,11 +147,16 @@ class SwiftClient:
         )
 
     def _token(self, old: Access | None = None) -> Access:
-        try:
-            return self.access(old)
-        except AuthFault as fault:
-            code = "STORE-NETWORK" if fault.code == "NETWORK" else "STORE-DENIED"
-            raise StoreError(f"{self._words}: {fault.detail}", code) from None
+        wait, left = FIRST_WAIT, self._retries
+        while True:
+            try:
+                return self.access(old)
+            except AuthFault as fault:
+                if fault.store_code == "STORE-DENIED" or not left:
+                    raise StoreError(f"{self._words}: {fault.detail}", fault.store_code) from None
+            left -= 1
+            time.sleep(wait)
+            wait *= 2
 
     def must(self, answer: requests.Response, method: str, name: str = "") -> requests.Response:
         """The answer, if it is a good one.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tls_factory import Made, make, server_context
 
 from msrctl.secret import Secret
 from msrctl.transfer import swift, swift_client
@@ -71,6 +74,12 @@ class FakeSwift:
 
 @pytest.fixture
 def fake() -> Iterator[FakeSwift]:
+    with serving() as made:
+        yield made
+
+
+@contextlib.contextmanager
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[FakeSwift]:
     made = FakeSwift()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -91,12 +100,20 @@ def fake() -> Iterator[FakeSwift]:
         def log_message(self, *_: Any) -> None:
             pass
 
+        def handle(self) -> None:
+            with contextlib.suppress(ConnectionError):  # a client that only looks at the certificate
+                super().handle()
+
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    made.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield made
-    server.shutdown()
-    server.server_close()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture(autouse=True)
@@ -108,9 +125,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def opened(fake: FakeSwift, *, password: str = PASSWORD, **more: Any) -> SwiftStore:
+def opened(fake: FakeSwift, *, password: str = PASSWORD, ca: str = "", **more: Any) -> SwiftStore:
     parameters = {"authurl": f"{fake.url}/auth/v1.0", "username": "t:u", "container": "c"} | more
-    return SwiftStore(parameters, {"password": Secret(password)}, "", "the store")
+    return SwiftStore(parameters, {"password": Secret(password)}, ca, "the store")
 
 
 def failure(store: SwiftStore) -> dict[str, Any]:
@@ -164,6 +181,21 @@ def test_a_token_that_is_never_taken_ends_in_a_refusal_not_in_a_loop(fake: FakeS
         opened(fake).size("docker/x")
     assert caught.value.code == "STORE-DENIED"
     assert len([line for line in fake.seen if "/auth/" in line]) == 2
+
+
+def test_an_authentication_that_fails_for_a_moment_is_asked_again(fake: FakeSwift) -> None:
+    headers = {"X-Storage-Url": f"{fake.url}/v1/a", "X-Auth-Token": "token"}
+    fake.says["GET /auth/v1.0"] = [(503, {}, b""), (502, {}, b""), (200, headers, b"")]
+    assert opened(fake).size("docker/x") is None
+    fake.says["GET /auth/v1.0"] = [(503, {}, b"")]
+    with pytest.raises(StoreError) as caught:
+        opened(fake).size("docker/x")
+    assert caught.value.code == "STORE-ANSWER"
+    fake.says["GET /auth/v1.0"] = [(401, {}, b"")]
+    fake.seen.clear()
+    with pytest.raises(StoreError):
+        opened(fake).size("docker/x")
+    assert len(fake.seen) == 1
 
 
 def test_names_are_quoted_for_the_address(fake: FakeSwift) -> None:
@@ -281,6 +313,39 @@ def test_a_wrong_password_is_never_shown(fake: FakeSwift) -> None:
 def test_an_authentication_in_trouble_is_told(fake: FakeSwift) -> None:
     fake.says["GET /auth/v1.0"] = [(503, {}, b"")]
     assert failure(opened(fake))["code"] == "PRE-SWIFT-AUTH-OTHER"
+
+
+# --- TLS
+
+
+def certified(authority: Made, name: str) -> ssl.SSLContext:
+    """What a server with a certificate for that name has."""
+    made = make("swift", names=(name,), issuer=authority)
+    return server_context(made.pem, made.key)
+
+
+def test_a_private_authority_is_trusted_beside_the_systems_and_only_if_it_is_the_right_one() -> None:
+    authority = make("an authority", ca=True)
+    with serving(certified(authority, "127.0.0.1")) as fake:
+        store = opened(fake, ca=authority.pem)
+        put(store, "docker/x", b"x")
+        assert store.read("docker/x") == b"x"
+        assert [check for check in store.probe() if not check["ok"]] == []
+        found = failure(opened(fake))
+        assert found["code"] == "PRE-STORE-TLS-CA"
+        assert "rootca" in found["hint"]
+        with pytest.raises(StoreError) as caught:
+            opened(fake).size("docker/x")
+        assert caught.value.code == "STORE-TLS"
+        assert failure(opened(fake, ca=make("another", ca=True).pem))["code"] == "PRE-STORE-TLS-CA"
+        assert opened(fake, insecureskipverify=True).read("docker/x") == b"x"
+
+
+def test_a_certificate_for_another_name_is_refused() -> None:
+    authority = make("an authority", ca=True)
+    with serving(certified(authority, "swift.example.com")) as fake:
+        found = failure(opened(fake, ca=authority.pem))
+    assert (found["code"], "authurl" in found["hint"]) == ("PRE-STORE-TLS-NAME", True)
 
 
 # --- version 2, and what version 3 sends
