@@ -213,6 +213,12 @@ def address_of_images(given: Given) -> Iterator[str]:
     yield from ()
 
 
+def watching(given: Given) -> Iterator[str]:
+    """How often to look is about looking again."""
+    if given.has("interval") and not given.sets("watch"):
+        yield "--interval needs --watch"
+
+
 def save_to_stdout(given: Given) -> Iterator[str]:
     """An image on stdout excludes everything else there."""
     if given.value("file") != "-":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,12 @@ COMPONENTS = ("nginx", "registry")
 
 def status(request: StatusRequest, report: Reporter) -> StatusResult:  # noqa: ARG001 - one form for all
     """Everything about the deployment as it is found now."""
-    engine = open_engine(request.common)
+    with closing(open_engine(request.common)) as engine:
+        return look(engine, request)
+
+
+def look(engine: DockerEngine, request: StatusRequest) -> StatusResult:
+    """The same over a connection that is there."""
     if swarm_state(engine) == "inactive":
         return StatusResult(installed=False)
     held = locking.status(engine)
