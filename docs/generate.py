@@ -1,4 +1,4 @@
-"""Writes docs/reference/cli/*.md and docs/reference/exit-codes.md from the command line as it is.
+"""Writes docs/reference: commands and exit codes from the command line, storage configurations from schemas.
 
 `python docs/generate.py` writes them, `python docs/generate.py --check` fails if they are not current.
 """
@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,9 +18,21 @@ from msrctl.cli import cli
 from msrctl.cli.base import Option
 from msrctl.cli.root import ENVIRONMENT_RULE
 from msrctl.errors import EXIT_CODES
+from msrctl.model.schema import load
+from msrctl.storage.document import DRIVERS
+from msrctl.storage.sample import sample
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py; change the command's help instead. -->"
+STORAGE_NOTE = "<!-- Written by docs/generate.py; change schemas/storage-*.json instead. -->"
+
+STORAGE_USE = """\
+For `--storage-config FILE` of `msrctl install` and `msrctl reconfigure`. `msrctl storage sample {driver}`
+prints the sample, and `msrctl storage validate FILE` checks a file without touching anything. Keys that are
+not listed here are refused, because the registry would ignore them silently."""
+STORAGE_SECRETS = """\
+A **secret** may stand in the file, come from the environment as `${NAME}`, or be read from a file of its
+own: `<key>_file: /path`. It is kept as a swarm secret. A certificate may be in a file, too."""
 
 
 def commands() -> Iterator[tuple[str, click.Command, click.Context]]:
@@ -47,6 +61,8 @@ def pages() -> dict[Path, str]:
     for path, command, ctx in commands():
         name = path.replace(" ", "-") or "index"
         found[REFERENCE / "cli" / f"{name}.md"] = command_page(path, command, ctx)
+    for driver in DRIVERS:
+        found[REFERENCE / "storage" / f"{driver}.md"] = storage_page(driver)
     return found
 
 
@@ -74,6 +90,41 @@ def command_page(path: str, command: click.Command, ctx: click.Context) -> str:
         head = "| Option | Variable | Default | Meaning |\n|---|---|---|---|"
         parts += [f"## {section}", "\n".join([head, *rows])]
     return "\n\n".join(parts) + "\n"
+
+
+def storage_page(driver: str) -> str:
+    """The page of a driver's storage configuration: its keys and a sample."""
+    schema = load(f"storage-{driver}")
+    versions = schema.get("x-versions", ["2.8", "3"])
+    rows = list(_keys(schema, "", versions))
+    parts = [
+        f"# Storage configuration: {driver}",
+        STORAGE_NOTE,
+        _text(schema["description"]),
+        STORAGE_USE.format(driver=driver),
+        STORAGE_SECRETS,
+        "## Keys",
+        "\n".join(["| Key | Registry | Default | Meaning |", "|---|---|---|---|", *rows]),
+    ]
+    for version in versions:
+        parts += [f"## Sample for registry {version}", f"```yaml\n{sample(driver, version)}```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _keys(schema: dict[str, Any], base: str, versions: list[str]) -> Iterator[str]:
+    required = schema.get("required", [])
+    for key, body in schema["properties"].items():
+        words = [str(body["description"])]
+        words += ["Required."] if key in required else []
+        words += ["A secret."] if body.get("x-secret") else []
+        values = body.get("enum") or body.get("items", {}).get("enum")
+        words += [f"One of {', '.join(f'`{value}`' for value in values)}."] if values else []
+        words += [f"On the original's storage page: {body['x-field']}."] if "x-field" in body else []
+        known = ", ".join(body.get("x-versions", versions))
+        default = f"`{json.dumps(body['default'])}`" if "default" in body else ""
+        yield f"| `{base}{key}` | {known} | {default} | {_cell(' '.join(words))} |"
+        if "properties" in body:
+            yield from _keys(body, f"{base}{key}.", body.get("x-versions", versions))
 
 
 def exit_codes_page() -> str:
@@ -122,9 +173,15 @@ def _paragraphs(text: str) -> str:
 def stale() -> list[str]:
     """Names of pages that are missing, differ from what the command line says, or belong to no command."""
     wanted = pages()
-    found = {*(REFERENCE / "cli").glob("*.md"), REFERENCE / "exit-codes.md"}
+    found = {*_written(), REFERENCE / "exit-codes.md"}
     wrong = {path for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text}
     return sorted(str(path.relative_to(REFERENCE)) for path in wrong | (found - set(wanted)))
+
+
+def _written() -> Iterator[Path]:
+    """Pages in the directories that hold nothing else."""
+    for directory in ("cli", "storage"):
+        yield from (REFERENCE / directory).glob("*.md")
 
 
 def main(arguments: list[str]) -> int:
@@ -137,11 +194,11 @@ def main(arguments: list[str]) -> int:
         print("usage: python docs/generate.py [--check]", file=sys.stderr)
         return 2
     wanted = pages()
-    (REFERENCE / "cli").mkdir(parents=True, exist_ok=True)
-    for path in (REFERENCE / "cli").glob("*.md"):
+    for path in list(_written()):
         if path not in wanted:
             path.unlink()
     for path, text in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
     return 0
 

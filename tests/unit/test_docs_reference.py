@@ -12,6 +12,7 @@ import pytest
 from cli_support import every_command
 
 from msrctl.errors import EXIT_CODES
+from msrctl.model.schema import load
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,6 +62,16 @@ def test_every_exit_code_stands_in_the_reference() -> None:
         assert f"| {code} | {meaning} |" in text
 
 
+@pytest.mark.parametrize("driver", ["s3", "azure", "swift", "gcs"])
+def test_every_key_of_a_storage_configuration_stands_in_the_reference(driver: str) -> None:
+    page = (ROOT / "docs" / "reference" / "storage" / f"{driver}.md").read_text("utf-8")
+    for key, body in load(f"storage-{driver}")["properties"].items():
+        assert f"| `{key}` |" in page
+        assert ("A secret." in next(r for r in page.splitlines() if r.startswith(f"| `{key}`"))) is bool(
+            body.get("x-secret")
+        )
+
+
 def test_check_fails_for_a_page_that_is_stale_missing_or_surplus(
     generate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,7 +81,8 @@ def test_check_fails_for_a_page_that_is_stale_missing_or_surplus(
     assert generate.main(["--check"]) == 0
     (tmp_path / "cli" / "status.md").write_text("old")
     (tmp_path / "cli" / "gone.md").write_text("of a command that is no more")
-    assert generate.stale() == ["cli/gone.md", "cli/status.md"]
+    (tmp_path / "storage" / "oss.md").write_text("of a driver that is no more")
+    assert generate.stale() == ["cli/gone.md", "cli/status.md", "storage/oss.md"]
     assert generate.main(["--check"]) == 1
     assert generate.main([]) == 0
     assert generate.stale() == []
