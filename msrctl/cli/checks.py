@@ -78,6 +78,14 @@ def ports(given: Given) -> Iterator[str]:
         yield f"--replica-http-port and --replica-https-port would both be {http or 80}"
 
 
+def replicas_to_remove(given: Given) -> Iterator[str]:
+    """One of the two spellings names what to remove."""
+    if not given.sets("replica_ids") and not given.sets("replica_id"):
+        yield "which replica? Name it with --replica-ids (msrctl status lists them)"
+    if given.sets("replica_ids") and given.sets("replica_id"):
+        yield "--replica-ids and --replica-id are two names of one option: give one of them"
+
+
 def ports_given(given: Given) -> Iterator[str]:
     """Like `ports`, where a port that is not given may be anything (reconfigure)."""
     if given.value("replica_http_port") and given.value("replica_https_port"):

@@ -11,17 +11,7 @@ LOGS = "Logs and debugging"
 PROXIES = "Proxies"
 ACCOUNT = "Administrator"
 
-address_options = together(
-    option(
-        "--dtr-external-url",
-        type=Checked("URL", values.external_url, empty=True),
-        variable="DTR_EXTERNAL_URL",
-        section=ADDRESS,
-        default_text="the node's name or address",
-        help="The address that clients use: https://host[:port].",
-        more="A bare host[:port] is taken as https://. If a load balancer stands before the replicas, this "
-        "is its address; the certificate must hold its name.",
-    ),
+replica_ports_options = together(
     option(
         "--replica-http-port",
         type=Checked("PORT", values.port),
@@ -40,6 +30,20 @@ address_options = together(
         help="Port of the replica for https.",
         more="Per replica.",
     ),
+)
+
+address_options = together(
+    option(
+        "--dtr-external-url",
+        type=Checked("URL", values.external_url, empty=True),
+        variable="DTR_EXTERNAL_URL",
+        section=ADDRESS,
+        default_text="the node's name or address",
+        help="The address that clients use: https://host[:port].",
+        more="A bare host[:port] is taken as https://. If a load balancer stands before the replicas, this "
+        "is its address; the certificate must hold its name.",
+    ),
+    replica_ports_options,
     option(
         "--dtr-ca",
         type=Checked("PEM", pem.certificates, empty=True),

@@ -44,6 +44,11 @@ def replica_id(text: str) -> str:
     return text.lower()
 
 
+def replica_ids(text: str) -> tuple[str, ...]:
+    """Ids of replicas with commas between them."""
+    return tuple(replica_id(part.strip()) for part in text.split(",") if part.strip())
+
+
 def port(text: str) -> int:
     """A TCP port, 1 to 65535."""
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:

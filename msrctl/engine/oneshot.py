@@ -23,6 +23,7 @@ POLL_SECONDS = 0.1
 # A program that is process 1 and catches no signal ignores SIGTERM; it should not keep anybody waiting.
 STOP_SECONDS = 3
 REMOVAL_SECONDS = 20.0
+WHOLE_LOG = "1000g"
 WATCH_SECONDS = 1.0
 # How long "no suitable node" may stand: swarm says it as well while it waits for a port or for memory.
 PLACEMENT_SECONDS = 5.0
@@ -71,6 +72,8 @@ def run_oneshot(
     user: str | None = None,
     wait_gone: bool = True,
     watch: Callable[[JSON], None] | None = None,
+    name: str | None = None,
+    take: Callable[[JSON], bool] | None = None,
     any_version: bool = False,
 ) -> OneShotResult:
     """Runs a program once on a node, and removes every trace of it.
@@ -95,6 +98,9 @@ def run_oneshot(
             cluster's gossip before it stops it (moby, daemon/cluster/executor/container/controller.go,
             defaultGossipConvergeDelay); False does without, for one-shots that hold nothing others wait for.
         watch: given the newest of its JSON lines, about once a second while it runs.
+        name: of the service, for others that must find it on a network; None: a random one.
+        take: given every JSON line when the program has ended, in order; those that it answers True to are
+            not kept in the result. For answers too large to be kept.
         any_version: whether an image of another msrctl will do, as for what takes away or gives free.
 
     Raises:
@@ -116,12 +122,15 @@ def run_oneshot(
         "StopGracePeriod": STOP_SECONDS * 10**9,
         **({"User": user} if user else {}),
     }
-    spec = _service(container, node_id, networks)
+    spec = _service(container, node_id, networks, name)
+    if take:
+        # The engine's own options would let a long log go at its beginning.
+        spec["TaskTemplate"]["LogDriver"]["Options"] = {"max-size": WHOLE_LOG}
     ident = ""
     try:
         ident = engine.create("services", spec)
         task = _wait(engine, ident, node_id, timeout, watch)
-        return _result(engine, ident, task)
+        return _result(engine, ident, task, take)
     finally:
         # By name if the answer to `create` never came: a signal may fall anywhere.
         _remove(engine, ident or _ident_of(engine, spec["Name"]), node_id, wait_gone=wait_gone)
@@ -163,9 +172,9 @@ def _is_orphan(service: JSON, here: Process) -> bool:
     return owner is not None and is_provably_dead(owner, here)
 
 
-def _service(container: JSON, node_id: str, networks: Sequence[str]) -> JSON:
+def _service(container: JSON, node_id: str, networks: Sequence[str], name: str | None) -> JSON:
     return {
-        "Name": f"msrctl-run-{secrets.token_hex(6)}",
+        "Name": name or f"msrctl-run-{secrets.token_hex(6)}",
         "Labels": {
             **container["Labels"],
             names.LABEL_OWNER: json.dumps(this_process().to_json(), separators=(",", ":")),
@@ -241,9 +250,14 @@ def _wait(
         time.sleep(POLL_SECONDS)
 
 
-def _result(engine: Engine, ident: str, task: JSON) -> OneShotResult:
+def _result(engine: Engine, ident: str, task: JSON, take: Callable[[JSON], bool] | None) -> OneShotResult:
     container = task["Status"].get("ContainerStatus") or {}
-    log = tuple(engine.logs(ident))
+    if take is None:
+        log = tuple(engine.logs(ident))
+    else:
+        log = tuple(
+            line for line in engine.stream_logs(ident) if (data := _parsed(line)) is None or not take(data)
+        )
     # A container that could not be started has an exit code too, which is not the program's.
     message = _message(task)
     ran = task["Status"]["State"] == "complete" or message.startswith("task: non-zero exit")

@@ -5,6 +5,7 @@ Absent means None: `reconfigure` changes only what was given. An empty string is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -115,6 +116,51 @@ class InstallRequest:
 
 
 @dataclass(frozen=True)
+class JoinRequest:
+    """`msrctl join`."""
+
+    common: CommonRequest
+    node: str | None = None
+    """Host name or id of the swarm node; None: the only one that is free."""
+    existing_replica_id: str | None = None
+    replica_id: str | None = None
+    http_port: int | None = None
+    https_port: int | None = None
+    skip_network_test: bool = False
+    unsafe_join: bool = False
+    """Join although replicas are not healthy."""
+    shared_storage_path: bool = False
+    """A volume or directory is shared storage, the same on every node."""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class RemoveRequest:
+    """`msrctl remove`."""
+
+    common: CommonRequest
+    replica_ids: tuple[str, ...] = ()
+    existing_replica_id: str | None = None
+    force: bool = False
+    """Their nodes may be gone."""
+    remove_data: bool = False
+    """Their own image volumes go too."""
+    yes: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class UpgradeRequest:
+    """`msrctl upgrade`."""
+
+    common: CommonRequest
+    image: str | None = None
+    """Image to move to; None: msrctl/msr:<version of this msrctl>."""
+    existing_replica_id: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
 class ReconfigureRequest:
     """`msrctl reconfigure`."""
 
@@ -200,3 +246,38 @@ class SupportBundleRequest:
     """None: a name of its own in the working directory; ``-``: stdout."""
     tail: int = 1000
     """Lines of each service's log."""
+
+
+@dataclass(frozen=True)
+class BackupKeys:
+    """What opens an encrypted backup; all may be absent."""
+
+    identity: Secret | None = None
+    """Text of an identity file of age or ssh."""
+    passphrase: Secret | None = None
+    ask: Callable[[], Secret] | None = None
+    """Asks for the passphrase on a terminal, if one is needed and there is one."""
+
+
+@dataclass(frozen=True)
+class BackupRequest:
+    """`msrctl backup`."""
+
+    common: CommonRequest
+    output_file: str | None = None
+    """None: standard output."""
+    existing_replica_id: str | None = None
+    include_images: bool = False
+    offline: bool = False
+    """Hold pushes while the inventory is taken."""
+    passphrase: Secret | None = None
+    recipients: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BackupFileRequest:
+    """`msrctl backup verify` and `show`."""
+
+    file: str
+    """``-``: standard input."""
+    keys: BackupKeys = field(default_factory=BackupKeys)

@@ -44,6 +44,46 @@ class ReconfigureResult:
 
 
 @dataclass(frozen=True)
+class JoinResult:
+    """`msrctl join`."""
+
+    plan: Plan
+    dry_run: bool = False
+    replica_id: str = ""
+    node: str = ""
+    url: str = ""
+    replicas: tuple[str, ...] = ()
+    """All replicas, the new one last."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RemoveResult:
+    """`msrctl remove`."""
+
+    plan: Plan
+    dry_run: bool = False
+    removed: tuple[str, ...] = ()
+    replicas: tuple[str, ...] = ()
+    """Those that remain."""
+    kept_volumes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UpgradeResult:
+    """`msrctl upgrade`."""
+
+    plan: Plan
+    dry_run: bool = False
+    changed: bool = False
+    version: str = ""
+    before: str = ""
+    replicas: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class DestroyResult:
     """What a destroy took away and what it kept."""
 
@@ -264,4 +304,71 @@ class SupportBundleResult:
     size: int
     """Bytes."""
     parts: tuple[BundlePart, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BackupContent:
+    """What a backup says that it holds."""
+
+    format: int
+    version: str
+    """Of the msrctl that wrote it."""
+    created: str
+    cluster_id: str
+    generation: int
+    url: str
+    replicas: tuple[str, ...]
+    storage: str
+    """The store, in words."""
+    repositories: int
+    tags: int
+    manifests: int
+    blobs: int
+    blob_bytes: int
+    """Of the store; in the backup only with `layers`."""
+    layers: int
+    """Layers that the backup holds itself (`--include-images`)."""
+    layer_bytes: int
+    offline: bool
+    broken: tuple[str, ...]
+    """Tags that could not be pulled when the backup was made; they are not in it."""
+
+
+@dataclass(frozen=True)
+class BackupResult:
+    """`msrctl backup`: a whole backup was written."""
+
+    content: BackupContent
+    file: str
+    """``-``: standard output."""
+    bytes: int
+    encrypted: bool
+    seconds: float
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BackupVerifyResult:
+    """`msrctl backup verify`: the file is whole and holds what it says."""
+
+    file: str
+    encrypted: bool
+    content: BackupContent
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BackupShowResult:
+    """`msrctl backup show`."""
+
+    file: str
+    encrypted: bool
+    content: BackupContent
+    settings: dict[str, Any]
+    accounts: tuple[str, ...]
+    secrets: tuple[str, ...]
+    """Names of what is secret in it; never the values."""
+    tags: dict[str, int]
+    """Repositories with their numbers of tags."""
     warnings: tuple[str, ...] = ()

@@ -125,6 +125,16 @@ def _out_of_turn(replica: str, steps: list[Step], gate: JSON) -> list[Step]:
     return [away, *steps, back]
 
 
+def surplus(wanted: Desired, observed: Observed) -> list[Step]:
+    """Services of the cluster that the document does not ask for: of a replica that was being removed."""
+    steps = []
+    for name, found in observed.services.items():
+        if name not in wanted.services:
+            undo = {"op": "restore", "kind": "services", "name": name, "spec": found["Spec"]}
+            steps.append(Step("remove", "service", name, "", "the document does not name it", undo=(undo,)))
+    return steps
+
+
 def drift(wanted: Desired, observed: Observed) -> dict[str, tuple[Change, ...]]:
     """Per service what is wanted and not so; a missing service is one change."""
     out: dict[str, tuple[Change, ...]] = {}

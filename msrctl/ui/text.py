@@ -26,7 +26,8 @@ def of(result: Any, *, marks: Marks = ("✓", "✗")) -> str:
 
 def closing_lines(result: Any) -> list[str]:
     """What the original's `install` ends with, word for word; scripts take the replica's id from it."""
-    if not isinstance(result, r.InstallResult) or result.dry_run or not result.replica_id:
+    joined = isinstance(result, r.InstallResult | r.JoinResult)
+    if not joined or result.dry_run or not result.replica_id:
         return []
     return [
         f"Replica ID is set to: {result.replica_id}",
@@ -79,6 +80,36 @@ def _kept(result: r.ReconfigureResult) -> list[str]:
         f"The store before ({result.kept_storage}) is kept as it was.",
         "msrctl storage revert goes back to it; msrctl storage finalize forgets it.",
     ]
+
+
+@_lines.register
+def _join(result: r.JoinResult) -> list[str]:
+    if result.dry_run:
+        return _dry_run(result.plan)
+    return [
+        f"Replica {result.replica_id} on {result.node} serves at {result.url}.",
+        *closing_lines(result),
+        f"The cluster has {len(result.replicas)} replicas: {', '.join(result.replicas)}",
+    ]
+
+
+@_lines.register
+def _remove(result: r.RemoveResult) -> list[str]:
+    if result.dry_run:
+        return _dry_run(result.plan)
+    lines = [f"Removed: {', '.join(result.removed)}. It goes on with {', '.join(result.replicas)}."]
+    if result.kept_volumes:
+        lines.append(f"Kept on its node: {', '.join(result.kept_volumes)}")
+    return lines
+
+
+@_lines.register
+def _upgrade(result: r.UpgradeResult) -> list[str]:
+    if result.dry_run:
+        return _dry_run(result.plan)
+    if not result.changed:
+        return [f"Nothing to do: every replica runs {result.version}."]
+    return [f"Upgraded from {result.before} to {result.version}: {', '.join(result.replicas)}"]
 
 
 @_lines.register

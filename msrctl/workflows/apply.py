@@ -85,7 +85,7 @@ def apply(
         max_wait=common.max_wait,
         lock=held,
         actions=change.actions,
-        fresh=change.operation == "install",
+        fresh=change.operation in {"install", "join"},
     )
     execution.run(change.plan)
     # From here on the change is done, whatever happens: no signal and no error makes it undone.

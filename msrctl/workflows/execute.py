@@ -13,7 +13,7 @@ from msrctl.engine.converge import task_ids, wait_running
 from msrctl.engine.gate import set_gate
 from msrctl.engine.protocol import OutOfSequence
 from msrctl.engine.state import SECRET_LIMIT
-from msrctl.engine.undo import committed, undo
+from msrctl.engine.undo import committed, remove, undo
 from msrctl.errors import (
     INTERNAL,
     INTERNAL_HINT,
@@ -49,7 +49,15 @@ KINDS: dict[str, Kind] = {
 
 UPDATE_ATTEMPTS = 5
 
-SERVING = frozenset({("create", "service"), ("update", "service"), ("close", "gate"), ("switch", "proxy")})
+SERVING = frozenset(
+    {
+        ("create", "service"),
+        ("update", "service"),
+        ("remove", "service"),
+        ("close", "gate"),
+        ("switch", "proxy"),
+    }
+)
 """Steps that touch what serves: from then on a failure is a rollback, before it nothing has happened."""
 
 
@@ -216,6 +224,8 @@ class Execution:
                 assert step.spec is not None
                 self._tasks_before[step.name] = task_ids(self._engine, step.name)
                 self._update(step.name, step.spec)
+            case "remove", "service":
+                remove(self._engine, "services", step.name)
             case "check", "service":
                 with self._report.step(step.name) as progress:
                     before = self._tasks_before.get(step.name, ())

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from msrctl.errors import MsrctlError
 from msrctl.transfer import tasks
 from msrctl.transfer.files import FileStore
+from msrctl.workflows import overlay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,6 +52,10 @@ def main(args: Sequence[str]) -> int:
     drained.add_argument("proxy")
     drained.add_argument("--host", required=True)
     drained.add_argument("--seconds", type=float, required=True)
+    commands.add_parser("overlay-serve").add_argument("--seconds", type=float, required=True)
+    trial = commands.add_parser("overlay-try")
+    trial.add_argument("name")
+    trial.add_argument("--seconds", type=float, required=True)
     remove = commands.add_parser("remove-volume")
     remove.add_argument("name")
     remove.add_argument("--label", action="append", default=[])
@@ -70,6 +75,8 @@ def main(args: Sequence[str]) -> int:
         "sign": _sign,
         "probe": _probe,
         "drained": _drained,
+        "overlay-serve": overlay.serve,
+        "overlay-try": overlay.try_out,
         "remove-volume": _remove_volume,
         "gate": _gate,
         "nfs-probe": _nfs_probe,

@@ -14,7 +14,7 @@ from msrctl.engine.oneshot import sweep_oneshots
 from msrctl.errors import WrongState
 from msrctl.model.results import ReconfigureResult
 from msrctl.plan.desired import desired
-from msrctl.plan.planner import plan
+from msrctl.plan.planner import plan, surplus
 from msrctl.plan.step import Plan
 from msrctl.workflows import desire, preflight, probe, recover, registry_image, storage, switches
 from msrctl.workflows import material as making
@@ -151,7 +151,7 @@ def _resumed(
 ) -> tuple[Transition, tuple[str, ...]]:
     """The rest of an interrupted change: from what is observed to the document that it had written."""
     found = recover.interrupted(engine)
-    if found is None or found[0].header.operation != "reconfigure":
+    if found is None or found[0].header.operation == "install":
         raise _nothing_interrupted()
     journal, sentence = found
     if switches.is_switch(journal):
@@ -161,10 +161,11 @@ def _resumed(
     after = deployment.cluster
     wanted = desired(after)
     observed = observe(engine, after.id, wanted)
+    rest = plan("finish what was interrupted", wanted, observed, {}, "")
     change = Transition(
         operation="reconfigure",
         cluster=after,
-        plan=plan("finish what was interrupted", wanted, observed, {}, ""),
+        plan=Plan(rest.title, (*rest.steps, *surplus(wanted, observed))),
         observed=observed,
         secrets={},
         probe=probe.prober(engine, after),
@@ -175,7 +176,7 @@ def _resumed(
 
 def _undo(engine: DockerEngine, report: Reporter, deployment: Deployment) -> ReconfigureResult:
     found = recover.interrupted(engine)
-    if found is None or found[0].header.operation != "reconfigure":
+    if found is None or found[0].header.operation == "install":
         raise _nothing_interrupted()
     report.info(found[1])
     with report.step("undo", "going back to what ran before"):

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from msrctl.engine.volumes import remove_volume
-from msrctl.errors import MsrctlError, UsageFault, WrongState
+from msrctl.errors import MsrctlError, UsageFault, VerifyFailed, WrongState
 from msrctl.model import names
 from msrctl.model.cluster import Storage
 from msrctl.plan.step import Step
@@ -392,3 +392,37 @@ def _labels(cluster: Cluster, replica: Replica) -> dict[str, str]:
 
 def _words(storage: Storage, cluster: Cluster) -> str:
     return backend(storage).words(cluster.replicas[0].id)
+
+
+def require_same_store(engine: Engine, report: Reporter, cluster: Cluster, replica: Replica) -> Cluster:
+    """Proves from the node of a replica to be that it sees the very store that the others use.
+
+    The owner marker tells: it was written from one node and is read from the other.
+
+    Arguments:
+        engine: a manager.
+        report: where progress goes.
+        cluster: the document in force.
+        replica: the replica to be.
+
+    Returns:
+        The document, with an id of the store if it had none.
+
+    Raises:
+        PreflightFailed: the node cannot use the store.
+        VerifyFailed: it sees another store (STORE-OTHER).
+    """
+    if cluster.storage.store_id is None:
+        cluster = replace(cluster, storage=replace(cluster.storage, store_id=names.new_id()))
+        mark(engine, cluster)
+    alone = replace(cluster, replicas=(replica,))
+    owner, _ = check_everywhere(engine, report, alone, cluster.storage, in_force=None)
+    if owner is None or owner["store"] != cluster.storage.store_id:
+        seen = f"one that is marked as {owner['url']}'s" if owner else "one without this cluster's marker"
+        raise VerifyFailed(
+            f"{_words(cluster.storage, cluster)} on node {replica.node_name} is another store: {seen}",
+            code="STORE-OTHER",
+            state=preflight.NOTHING,
+            hint=f"Mount the same storage there as on {cluster.replicas[0].node_name}, then run this again.",
+        )
+    return cluster

@@ -39,6 +39,9 @@ CONTRACT: list[tuple[Any, set[str]]] = [
         r.ReconfigureResult(PLAN),
         {"plan", "dry_run", "changed", "replicas", "url", "outcome", "kept_storage", "warnings"},
     ),
+    (r.JoinResult(PLAN), {"plan", "dry_run", "replica_id", "node", "url", "replicas", "warnings"}),
+    (r.RemoveResult(PLAN), {"plan", "dry_run", "removed", "replicas", "kept_volumes", "warnings"}),
+    (r.UpgradeResult(PLAN), {"plan", "dry_run", "changed", "version", "before", "replicas", "warnings"}),
     (r.DestroyResult(PLAN), {"plan", "dry_run", "removed", "kept_volumes", "warnings"}),
     (
         r.StatusResult(installed=True),
