@@ -28,7 +28,7 @@ class AuthFault(Exception):
     """No token, or none that is of use.
 
     Arguments:
-        code: the end of PRE-SWIFT-..., such as ``PASSWORD``; NETWORK for no answer.
+        code: PRE-SWIFT-...
         detail: what was seen.
         hint: what to do.
         store_code: as of a StoreError.
@@ -129,7 +129,7 @@ class Login:
         answer = self._ask_third(scope)
         if answer.status_code == 400:
             raise AuthFault(
-                "DOMAIN",
+                "PRE-SWIFT-DOMAIN",
                 f"{self.url} does not understand the request: {_said(answer)}",
                 "Give the user's domain by domain or domainid; version 3 of the authentication needs it.",
             )
@@ -182,20 +182,20 @@ class Login:
         except requests.RequestException as error:
             code, reason = network_fault(error)
             hint = "See whether the store's authentication is up, and what is between that node and it."
-            raise AuthFault("NETWORK", f"{self.url}: {reason}", hint, code) from None
+            raise AuthFault("PRE-SWIFT-NETWORK", f"{self.url}: {reason}", hint, code) from None
 
     def _must_be_answer(self, answer: requests.Response) -> None:
         if answer.status_code < 300:
             return
         if answer.status_code in {300, 301, 302, 400, 404, 405, 412}:
             raise AuthFault(
-                "VERSION",
+                "PRE-SWIFT-VERSION",
                 f"{self.url} has no authentication of version {self.version} ({answer.status_code})",
                 "Write the address with its version into authurl, such as https://host:5000/v3 or "
                 "https://host/auth/v1.0, or set authversion.",
             )
         raise AuthFault(
-            "AUTH-OTHER",
+            "PRE-SWIFT-AUTH-OTHER",
             f"{self.url}: {_said(answer)}",
             "See what the log of the store's authentication says.",
             "STORE-ANSWER",
@@ -208,7 +208,7 @@ class Login:
         if self.version == 1:
             keys += " (in version 1 of the authentication the user is tenant:user)"
         return AuthFault(
-            "PASSWORD",
+            "PRE-SWIFT-PASSWORD",
             f"{self.url} refuses the user {self.user}{where} with this password",
             f"Correct {keys}.",
         )
@@ -217,7 +217,7 @@ class Login:
         scope = self._given.get("trustid") or self.tenant
         kind = "trust" if self._given.get("trustid") else "tenant"
         return AuthFault(
-            "TENANT",
+            "PRE-SWIFT-TENANT",
             f"{self.url} knows the user {self.user}, but does not let them into the {kind} {scope}",
             "Correct trustid, or have the trust renewed."
             if kind == "trust"
@@ -235,7 +235,7 @@ class Login:
             raise self._no_service()
         names = ", ".join(sorted({name for name, _ in found}))
         raise AuthFault(
-            "REGION",
+            "PRE-SWIFT-REGION",
             f"the object store is not in the region {region}, but in {names}",
             "Correct region, or leave it out to use the first one.",
         )
@@ -247,7 +247,7 @@ class Login:
             hint += f" with an address of the kind {interface} (endpointtype)"
             hint += "" if self.tenant else ", and give a tenant: without one there is no catalogue"
         return AuthFault(
-            "STORAGE-URL",
+            "PRE-SWIFT-STORAGE-URL",
             f"{self.url} takes user and password, but names no address of an object store",
             f"{hint}.",
         )

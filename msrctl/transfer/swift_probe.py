@@ -65,7 +65,7 @@ def probe(
     try:
         url = client.access().url
     except AuthFault as fault:
-        yield _bad(title, f"PRE-SWIFT-{fault.code}", fault.detail, fault.hint)
+        yield _bad(title, fault.code, fault.detail, fault.hint)
         return
     yield _good(title, f"version {client.login.version}, the objects are at {url}")
     if urlsplit(url)[:2] != urlsplit(client.login.url)[:2]:

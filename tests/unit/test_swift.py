@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import re
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -313,6 +315,15 @@ def test_a_wrong_password_is_never_shown(fake: FakeSwift) -> None:
 def test_an_authentication_in_trouble_is_told(fake: FakeSwift) -> None:
     fake.says["GET /auth/v1.0"] = [(503, {}, b"")]
     assert failure(opened(fake))["code"] == "PRE-SWIFT-AUTH-OTHER"
+
+
+def test_every_code_of_the_probe_is_explained_in_the_documentation() -> None:
+    root = Path(swift.__file__).parents[2]
+    source = "".join(path.read_text() for path in Path(swift.__file__).parent.glob("swift*.py"))
+    page = (root / "docs" / "how-to" / "store-in-swift.md").read_text()
+    codes = set(re.findall(r"PRE-SWIFT-[A-Z]+(?:-[A-Z]+)*", source))
+    assert len(codes) > 15
+    assert set(re.findall(r"`(PRE-SWIFT-[A-Z-]+)`", page)) == codes
 
 
 # --- TLS
