@@ -120,6 +120,8 @@ def run_oneshot(
         "Secrets": list(secrets),
         "Labels": {**labels, names.LABEL_COMPONENT: COMPONENT},
         "StopGracePeriod": STOP_SECONDS * 10**9,
+        # The image's own check would keep the task's name unknown on its networks until it first passes.
+        "Healthcheck": {"Test": ["NONE"]},
         **({"User": user} if user else {}),
     }
     spec = _service(container, node_id, networks, name)

@@ -105,9 +105,13 @@ class Registry:
         """
         return self._ask("GET", "/v2/", may_refuse=self._connection.anonymous).status_code
 
-    def health(self) -> tuple[bool, str]:
-        """Whether the replica says that it is healthy (``/_ping``), and its own words when it is not."""
-        answer = self._ask("GET", "/_ping", may_refuse=True)
+    def health(self, *, ready: bool = False) -> tuple[bool, str]:
+        """Whether the replica says that it is healthy (``/_ping``), and its own words when it is not.
+
+        Arguments:
+            ready: whether it works (``/-/ready``), also while it tells balancers to go elsewhere.
+        """
+        answer = self._ask("GET", "/-/ready" if ready else "/_ping", may_refuse=True)
         try:
             body = json.loads(answer.content)
             healthy, text = bool(body["Healthy"]), str(body.get("Error") or "")

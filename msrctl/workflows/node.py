@@ -67,6 +67,7 @@ def main(args: Sequence[str]) -> int:
     nfs.add_argument("export")
     nfs.add_argument("--version", action="append", required=True)
     nfs.add_argument("--port", type=int, required=True)
+    commands.add_parser("reveal").add_argument("--to", required=True)
     tasks.add_arguments(commands.add_parser("store"))
     options = parser.parse_args(args)
     run = {
@@ -80,6 +81,7 @@ def main(args: Sequence[str]) -> int:
         "remove-volume": _remove_volume,
         "gate": _gate,
         "nfs-probe": _nfs_probe,
+        "reveal": _reveal,
         "store": tasks.run,
     }[options.what]
     fine = True
@@ -153,7 +155,7 @@ def _probe(options: argparse.Namespace) -> Iterator[JSON]:
         client = Registry(url, ca=trust, auth=auth, connect_to=address)
         try:
             if component == "nginx":
-                healthy, text = client.health()
+                healthy, text = client.health(ready=True)
                 if not healthy:
                     yield {"ok": False, "component": component, "error": text, "code": "UNHEALTHY"}
                     continue
@@ -209,3 +211,12 @@ def _remove_volume(options: argparse.Namespace) -> Iterator[JSON]:
     labels = dict(label.split("=", 1) for label in options.label)
     node = str(engine.info()["Swarm"]["NodeID"])
     yield {"ok": True, "removed": remove_volume(engine, options.name, node, labels)}
+
+
+def _reveal(options: argparse.Namespace) -> Iterator[JSON]:
+    """The secrets that are mounted into this task, sealed for the one reader who has the key."""
+    from msrctl.backup.seal import seal
+
+    files = sorted(path for path in Path("/run/secrets").iterdir() if path.is_file())
+    yield from seal(((path.name, path.read_bytes()) for path in files), options.to)
+    yield {"ok": True, "secrets": len(files)}

@@ -72,7 +72,7 @@ def upload(cluster: Cluster, replica: Replica, node: Node, auth: tuple[str, Secr
         VerifyFailed: it answers, but an upload does not open.
     """
     one = client(cluster, replica, node.address, auth)
-    healthy, text = one.health()
+    healthy, text = one.health(ready=True)
     if not healthy:
         raise VerifyFailed(f"replica {replica.id} is not healthy: {text}", code="PROBE")
     if cluster.settings.enable_client_cert_auth:
