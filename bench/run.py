@@ -1,6 +1,6 @@
 """Measures what msrctl promises about its speed, and prints each figure beside what one would use instead.
 
-    nox -s bench                    everything (root, Docker Engine; about five minutes)
+    nox -s bench                    everything (root, Docker Engine; about eight minutes)
     nox -s bench -- start listing   only some: start listing
 
 The exit status is 1 if a figure misses its target. Figures of a busy machine are no news: look at the spread.
