@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import re
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+import yaml
 
 # The obligations are the same as for the other stores, with the registry and the store of this module.
 from test_store_registry import (  # noqa: F401
@@ -18,7 +21,11 @@ from test_store_registry import (  # noqa: F401
 
 from labs.stores.bare_registry import bare_registry
 from labs.stores.swift import swift_v1, swift_v3
+from msrctl.model.cluster import Storage
 from msrctl.secret import Secret
+from msrctl.storage import backend
+from msrctl.storage.config_file import parse_storage_config
+from msrctl.storage.sample import sample
 from msrctl.transfer.inventory import blob_key, take
 from msrctl.transfer.swift import SwiftStore
 
@@ -95,3 +102,25 @@ def test_a_layer_that_we_wrote_in_segments_is_served_whole_and_in_part(
     assert client.pull("team/other", "1") == (image, [b"config", layer])
     assert take(store).blobs[digest(layer)] == len(layer)
     assert set(before) <= set(segments(store))
+
+
+def test_the_registry_takes_every_parameter_of_a_configuration_as_msrctl_renders_it(server: Server) -> None:
+    if server.version == 1:
+        pytest.skip("most parameters are of version 3")
+    text = re.sub(r"(?m)^( *)#(?! )", r"\1", sample("swift")).replace("...", "MIIB")
+    given: dict[str, Any] = yaml.safe_load(text)["storage"]["swift"]
+    for by_id in ("tenantid", "domainid", "tenantdomainid", "trustid", "rootca"):
+        del given[by_id]
+    (ours_to_use,) = server.storage_section().values()
+    given |= ours_to_use | {"secretkey": "k", "accesskey": "a"}
+    asked = parse_storage_config(yaml.safe_dump({"swift": given}))
+    stored = Storage(kind="swift", parameters=asked.parameters, secrets=dict.fromkeys(asked.secrets, "x"))
+    section = backend(stored).driver(lambda name: asked.secrets[name].reveal_text())
+    assert set(section["swift"]) == set(given)
+    assert section["swift"]["tempurlmethods"] == ["GET", "PUT"]
+    described: Any = SimpleNamespace(storage_section=lambda: section, needs_hosts=(), ca="")
+    with bare_registry(described) as registry:
+        Client(registry).push("team/app", "1", [b"config", b"layer"])
+    store = SwiftStore(asked.parameters, asked.secrets, "", "swift://test")
+    assert digest(b"layer") in take(store).blobs
+    assert store.name("").startswith(given["prefix"])
