@@ -237,6 +237,16 @@ def save_to_stdout(given: Given) -> Iterator[str]:
         yield "- writes the image to stdout, so there is no place for --output json"
 
 
+def bundle_to_stdout(given: Given) -> Iterator[str]:
+    """A support bundle on stdout excludes everything else there."""
+    if given.value("output_file") != "-":
+        return
+    if sys.stdout.isatty():
+        yield "--output-file - writes the bundle to stdout, which is a terminal: redirect it, or name a file"
+    if given.invocation.json:
+        yield "--output-file - writes the bundle to stdout, so there is no place for --output json"
+
+
 def load_from_stdin(given: Given) -> Iterator[str]:
     """An image is not typed."""
     if given.value("file") == "-" and sys.stdin.isatty():

@@ -25,6 +25,9 @@ COMMANDS = {
     "images": Late("msrctl.cli.images", "Build, list, save and load the image that everything runs from."),
     "logs": Late("msrctl.cli.logs", "Show what the services wrote, from every node, by time."),
     "lock": Late("msrctl.cli.lock", "See or release the lock that keeps two runs apart."),
+    "support-bundle": Late(
+        "msrctl.cli.support_bundle", "Pack what somebody who helps needs to see, without secrets."
+    ),
     "completion": Late("msrctl.cli.completion", "Print a completion script for bash, zsh or fish."),
     "node": Late("msrctl.cli.node", "What msrctl runs inside its image on a node.", hidden=True),
 }

@@ -239,6 +239,14 @@ def _logs(result: r.LogsResult) -> list[str]:
 
 
 @_lines.register
+def _bundle(result: r.SupportBundleResult) -> list[str]:
+    lines = [f"{result.path or 'The bundle on stdout'}   {words.size(result.size)}"]
+    if missing := [part.name for part in result.parts if not part.complete]:
+        lines.append(f"Not in it: {', '.join(missing)}; index.json says why.")
+    return [*lines, "Secrets are masked. Look through it before you give it to anybody."]
+
+
+@_lines.register
 def _usage(result: r.UsageResult) -> list[str]:
     if not result.replicas:
         return ["There are no replicas."]

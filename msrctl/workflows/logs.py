@@ -71,7 +71,12 @@ def logs(request: LogsRequest, report: Reporter) -> LogsResult:
         with report.step("logs", f"reading {len(sources)} log(s)"):
             lines, troubles = gather(engine, sources, tail=request.tail, since=_since(engine, request))
     if troubles and len(troubles) == len(sources) and not lines:
-        raise Unreachable("no log could be read", code="LOGS-UNREADABLE", details=tuple(troubles))
+        raise Unreachable(
+            "no log could be read",
+            code="LOGS-UNREADABLE",
+            details=tuple(troubles),
+            hint="docker node ls shows which nodes answer; on a node itself docker logs still has them.",
+        )
     return LogsResult(tuple(lines), tuple(troubles))
 
 
@@ -129,7 +134,7 @@ def gather(
             return [], f"{source.service} has no log: there is no such service"
         except MsrctlError as error:
             return [], _failed(source, error)
-        own_words = [record.text for record in records if record.stream == ENGINE_STREAM]
+        own_words = [_reason(record.text) for record in records if record.stream == ENGINE_STREAM]
         lines = [source.line(record) for record in records if record.stream != ENGINE_STREAM]
         # The engine's `tail` is for each task, and a service has had several.
         lines = lines if tail is None else lines[max(0, len(lines) - tail) :]
@@ -196,6 +201,11 @@ def _unreadable(source: Source, why: str) -> str:
     return f"the log of {source.service} on {source.node} cannot be read: {why}"
 
 
+def _reason(said: str) -> str:
+    """What the engine says about a log, without what stands before it (swarmkit, manager/logbroker)."""
+    return said.rpartition("could not be retrieved for the following reasons: ")[2]
+
+
 def _failed(source: Source, error: MsrctlError) -> str:
     # The manager answers the other requests: it is the node's part that did not come.
     silent = isinstance(error, Unreachable) and error.code == "NO-ENGINE"
@@ -222,7 +232,7 @@ def _follow_one(
             for record in engine.records(source.service, since=_earlier(newest), follow=True):
                 line = source.line(record)
                 if record.stream == ENGINE_STREAM:
-                    came.put(_unreadable(source, record.text))
+                    came.put(_unreadable(source, _reason(record.text)))
                 elif line.time >= first and line not in known:
                     known[line] = None
                     newest = max(newest, line.time)
