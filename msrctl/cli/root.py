@@ -22,6 +22,9 @@ COMMANDS = {
     "destroy": Late("msrctl.cli.destroy", "Take a replica away; images are kept unless told otherwise."),
     "settings": Late("msrctl.cli.settings", "Change what takes effect at once: read-only."),
     "storage": Late("msrctl.cli.storage", "Look at the image store, go back to the one before."),
+    "backup": Late(
+        "msrctl.cli.backup", "Write a backup of everything but layers, while the registry serves."
+    ),
     "images": Late("msrctl.cli.images", "Build, list, save and load the image that everything runs from."),
     "logs": Late("msrctl.cli.logs", "Show what the services wrote, from every node, by time."),
     "lock": Late("msrctl.cli.lock", "See or release the lock that keeps two runs apart."),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from msrctl.engine import faults
-from msrctl.engine.logstream import Record, records_as_they_come, records_of, unix_stamp
+from msrctl.engine.logstream import LogReader, Record, records_as_they_come, records_of, unix_stamp
 from msrctl.engine.protocol import JSON, MINIMUM_API, ApiError, Kind, NotFound
 from msrctl.errors import MsrctlError, WrongState
 from msrctl.model import names
@@ -29,6 +29,7 @@ PREDEFINED_NETWORKS = frozenset({"host", "none", "bridge"})
 # An engine without a swarm leader answers after 20 s; time-outs must be longer to see its own message.
 DEFAULT_TIMEOUT = 60.0
 LOG_TIMEOUT = 20.0
+LOG_CHUNK = 256 << 10
 
 _ID_FIELDS = {
     "Configs": ("configs", "ConfigName", "ConfigID"),
@@ -198,6 +199,23 @@ class DockerEngine:
         # However it ends: whoever follows asks again.
         with contextlib.closing(answer), contextlib.suppress(requests.RequestException, OSError):
             yield from records_as_they_come(answer.iter_content(chunk_size=None))
+
+    def stream_logs(self, service: str) -> Iterator[str]:
+        """Lines that the only task of a service wrote, as they come; see `Engine.stream_logs`."""
+        import requests
+
+        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "details": "1", "tail": "all"}
+        path = f"/services/{quote(service, safe='')}/logs"
+        doing = f"read the log of {service}"
+        answer = self._call("GET", path, params=params, doing=doing, timeout=LOG_TIMEOUT, stream=True)
+        reader = LogReader()
+        with contextlib.closing(answer):
+            try:
+                for chunk in answer.iter_content(LOG_CHUNK):
+                    yield from (record.text for record in reader.feed(chunk))
+            except (requests.RequestException, OSError) as error:
+                raise faults.from_exception(error, doing=doing, endpoint=self._endpoint) from error
+        yield from (record.text for record in reader.rest())
 
     def image(self, reference: str) -> JSON | None:
         """`GET /images/{name}/json` on the endpoint's node, or None."""

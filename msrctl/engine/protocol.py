@@ -139,6 +139,9 @@ class Engine(Protocol):
             NotFound: no such service.
         """
 
+    def stream_logs(self, service: str) -> Iterator[str]:
+        """Lines that the only task of a service wrote, as they come, however many; without following."""
+
     def image(self, reference: str) -> JSON | None:
         """`GET /images/{name}/json` on the endpoint's node, or None."""
 

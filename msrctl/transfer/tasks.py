@@ -38,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=sorted(ACTIONS))
     parser.add_argument("--owner", default="", help="JSON of the marker to write if all is well")
     parser.add_argument("--verify-digests", action="store_true")
+    parser.add_argument("--to", default="", help="public key of the reader of a snapshot")
+    parser.add_argument("--links-only", action="store_true", help="a snapshot without manifests")
 
 
 def run(options: argparse.Namespace) -> Iterator[JSON]:
@@ -190,6 +192,25 @@ def _peek(_: argparse.Namespace) -> Iterator[JSON]:
     }
 
 
+def _snapshot(options: argparse.Namespace) -> Iterator[JSON]:
+    """Inventory and manifests of the new store, for a backup; only the reader can open them."""
+    from msrctl.backup.seal import seal
+    from msrctl.transfer.snapshot import LISTED as NAMED
+    from msrctl.transfer.snapshot import Snapshot
+
+    began = time.monotonic()
+    snapshot = Snapshot(open_side("new"))
+    yield from seal(snapshot.chunks(manifests=not options.links_only), options.to)
+    yield {
+        "type": "result",
+        "ok": True,
+        "new": summary(snapshot.inventory),
+        "broken": len(snapshot.broken),
+        "broken_tags": [f"{tag}: {why}" for tag, why in snapshot.broken[:NAMED]],
+        "seconds": round(time.monotonic() - began, 3),
+    }
+
+
 ACTIONS: dict[str, Callable[[argparse.Namespace], Iterator[JSON]]] = {
     "check": _check,
     "compare": _compare,
@@ -200,6 +221,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], Iterator[JSON]]] = {
     "peek": _peek,
     "resolve": _resolve,
     "same": _same,
+    "snapshot": _snapshot,
     "unmark": _unmark,
 }
 

@@ -41,6 +41,10 @@ def _lines(result: Any) -> list[str]:
         from msrctl.ui import image_text
 
         return image_text.lines(result)
+    if type(result).__name__.startswith(("Backup", "Restore")):
+        from msrctl.ui import backup_text
+
+        return backup_text.lines(result)
     return str(result).splitlines()
 
 

@@ -18,7 +18,7 @@ from msrctl.storage import backend
 from msrctl.workflows.execute import secret_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from msrctl.engine.protocol import JSON, Engine
     from msrctl.model.cluster import Replica, Storage
@@ -80,6 +80,8 @@ def on_stores(
     options: tuple[str, ...] = (),
     timeout: float = FOREVER,
     watch: Callable[[JSON], None] | None = None,
+    take: Callable[[JSON], bool] | None = None,
+    configs: Sequence[JSON] = (),
 ) -> StoreAnswer:
     """Runs `msrctl node store ACTION` on a replica's node.
 
@@ -94,20 +96,22 @@ def on_stores(
         options: further arguments of the task; no secrets.
         timeout: seconds.
         watch: given the newest progress about once a second.
+        take: given every line; those that it answers True to are not kept (see `run_oneshot`).
+        configs: references to further configs.
 
     Raises:
         MsrctlError: the task could not run (STORE-TASK), for example because a mount failed.
     """
     sides = {"new": new} | ({"old": old} if old else {})
     mounts = [m for name, side in sides.items() if (m := _mount(side, replica, f"/{name}"))]
-    with _described(engine, cluster, replica, sides) as configs:
+    with _described(engine, cluster, replica, sides) as described:
         result = run_oneshot(
             engine,
             image_id=replica.image,
             node_id=replica.node_id,
             args=["node", "store", action, *options],
             mounts=mounts,
-            configs=configs,
+            configs=[*described, *configs],
             secrets=[
                 *(
                     secret_at(secret, f"old.{parameter}")
@@ -127,6 +131,7 @@ def on_stores(
             user="0:0",
             wait_gone=False,
             watch=watch,
+            take=take,
         )
     last = result.lines[-1] if result.lines else {}
     if last.get("type") != "result":

@@ -160,6 +160,9 @@ class FakeEngine:
     def logs(self, service: str, *, tail: int | None = None) -> Iterator[str]:
         yield from (record.text for record in self.records(service, tail=tail))
 
+    def stream_logs(self, service: str) -> Iterator[str]:
+        yield from self.logs(service)
+
     def records(
         self,
         service: str,

@@ -10,7 +10,7 @@ import pytest
 import msrctl
 
 PACKAGE = Path(msrctl.__file__).parent
-PURE = {"model", "plan", "registry", "storage", "tls", "transfer"}
+PURE = {"backup", "model", "plan", "registry", "storage", "tls", "transfer"}
 BASE = {"errors", "secret", "accounts", "bootstrapper", "__init__"}
 ADAPTERS = {"engine", "images"}
 

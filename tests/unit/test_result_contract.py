@@ -28,6 +28,7 @@ STEP = {
 }
 REPLICA_STATUS = r.ReplicaStatus(REPLICA, "node-1", "1", "u", (r.ComponentHealth("nginx", True, "ok"),))
 VIEW = r.StoreView("s3", "s3://images", {"bucket": "images"})
+BACKUP = r.BackupContent(1, "1", "t", "c", 1, "u", (), "s", 1, 2, 3, 4, 5, 6, 7, False, ())
 ENTRY = ImageEntry("msrctl/msr:1", "sha256:1", 5)
 
 CONTRACT: list[tuple[Any, set[str]]] = [
@@ -80,6 +81,23 @@ CONTRACT: list[tuple[Any, set[str]]] = [
     ),
     (r.BundlePart("status.json", complete=True), {"name", "complete", "note"}),
     (r.SupportBundleResult("p", 1, ()), {"path", "size", "parts", "warnings"}),
+    (
+        r.BackupResult(BACKUP, "f", 1, encrypted=True, seconds=1.5),
+        {"content", "file", "bytes", "encrypted", "seconds", "warnings"},
+    ),
+    (r.BackupVerifyResult("f", True, BACKUP), {"file", "encrypted", "content", "warnings"}),
+    (
+        r.BackupShowResult("f", True, BACKUP, {}, ("admin",), ("tls.key",), {"a": 1}),
+        {"file", "encrypted", "content", "settings", "accounts", "secrets", "tags", "warnings"},
+    ),
+    (
+        BACKUP,
+        {
+            "format", "version", "created", "cluster_id", "generation", "url", "replicas", "storage",
+            "repositories", "tags", "manifests", "blobs", "blob_bytes", "layers", "layer_bytes", "offline",
+            "broken",
+        },
+    ),
     (
         BuildResult("r", "i", 1, True, "made", "h"),
         {"reference", "image_id", "size", "built", "base", "build_hash"},

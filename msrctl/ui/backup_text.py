@@ -1,0 +1,63 @@
+"""Results about backups as text for people."""
+
+# Imports inside functions keep `msrctl --help` fast.
+
+from __future__ import annotations
+
+from msrctl.model import results as r
+from msrctl.ui import words
+
+MOST = 40
+"""Repositories that are listed for people; JSON has all."""
+
+
+def lines(result: object) -> list[str]:
+    """A result about a backup; the last line of a backup tells that it is whole."""
+    match result:
+        case r.BackupResult():
+            return _backup(result)
+        case r.BackupVerifyResult():
+            return [
+                *words.table(_rows(result.content)),
+                f"{result.file} is whole{', and encrypted' if result.encrypted else ''}.",
+            ]
+        case r.BackupShowResult():
+            return _show(result)
+    return str(result).splitlines()
+
+
+def _backup(result: r.BackupResult) -> list[str]:
+    place = "" if result.file == "-" else f" in {result.file}"
+    found = result.content
+    how = "encrypted" if result.encrypted else "not encrypted"
+    what = f"{found.tags:,} tags of {found.repositories:,} repositories"
+    return [f"Backup complete{place}: {what}, {words.size(result.bytes)}, {how}, {result.seconds:.1f} s"]
+
+
+def _rows(found: r.BackupContent) -> list[tuple[str, str]]:
+    rows = [
+        ("Made", f"{found.created} by msrctl {found.version}{', pushes were held' if found.offline else ''}"),
+        ("Cluster", f"{found.cluster_id}, generation {found.generation}, {found.url}"),
+        ("Replicas", ", ".join(found.replicas)),
+        ("Storage", found.storage),
+        ("Tags", f"{found.tags:,} in {found.repositories:,} repositories"),
+        ("Manifests", f"{found.manifests:,}"),
+        ("Store held", f"{found.blobs:,} blobs, {words.size(found.blob_bytes)}"),
+        ("Layers", f"{found.layers:,}, {words.size(found.layer_bytes)}" if found.layers else "not in it"),
+    ]
+    return rows + [("Broken", f"{tag} (not in it)") for tag in found.broken]
+
+
+def _show(result: r.BackupShowResult) -> list[str]:
+    rows = _rows(result.content)
+    rows += [("Accounts", ", ".join(result.accounts)), ("Secrets", ", ".join(result.secrets))]
+    rows += [(name, str(value).splitlines()[0]) for name, value in sorted(result.settings.items())]
+    shown = sorted(result.tags.items())[:MOST]
+    table = [("REPOSITORY", "TAGS"), *((name, f"{count:,}") for name, count in shown)]
+    more = len(result.tags) - len(shown)
+    return [
+        *words.table(rows),
+        "",
+        *words.table(table, right=[1]),
+        *([f"... and {more:,} more (--output json has all)"] if more else []),
+    ]
