@@ -105,9 +105,20 @@ def _finish(engine: DockerEngine, report: Reporter, journal: Journal, cluster: C
             "interrupted, and msrctl install would take it back.",
             details=error.details,
         ) from error
+    sweep_or_warn(engine, report, cluster)
+
+
+def sweep_or_warn(engine: DockerEngine, report: Reporter, cluster: Cluster) -> None:
+    """Sweeps; what is done does not fail because of what is left over.
+
+    Arguments:
+        engine: a manager.
+        report: told what went wrong.
+        cluster: the document in force.
+    """
     try:
         sweep(engine, cluster)
-    except Exception as error:  # noqa: BLE001 - what is done does not fail because of what is left over
+    except Exception as error:  # noqa: BLE001 - see above
         report.warn(f"It is done, but what nobody needs any more was not all removed: {words(error)}")
 
 

@@ -18,7 +18,7 @@ from msrctl.plan.planner import plan, surplus
 from msrctl.plan.step import Plan
 from msrctl.workflows import desire, preflight, probe, recover, registry_image, storage, switches
 from msrctl.workflows import material as making
-from msrctl.workflows.apply import Transition, apply
+from msrctl.workflows.apply import Transition, apply, sweep_or_warn
 from msrctl.workflows.session import lock, open_engine, require_deployment
 from msrctl.workflows.signals import signals_raise
 from msrctl.workflows.storage import Prepared
@@ -182,6 +182,8 @@ def _undo(engine: DockerEngine, report: Reporter, deployment: Deployment) -> Rec
     with report.step("undo", "going back to what ran before"):
         recover.undo_journal(engine, found[0], report)
     before = require_deployment(engine).cluster
+    # What a killed run made for itself stands in no journal: descriptions of stores, trial secrets.
+    sweep_or_warn(engine, report, before)
     return ReconfigureResult(
         Plan("undo what was interrupted"),
         changed=before.generation != deployment.cluster.generation,

@@ -6,6 +6,7 @@
 * ``kill``: number of the changing call, from 0, at which it kills itself with SIGKILL.
 * ``after``: kill after that call has been made instead of before.
 * ``at``: kill at the first call whose line begins with this, instead of a number.
+* ``nth``: with ``at``: at the so-manieth such call, from 1.
 * ``then``: a signal's number to send itself there instead of SIGKILL; the call goes on.
 * ``hook``: a function of this file to call first.
 * ``calls``: at that call, run this command (a list) on the machine first.
@@ -34,6 +35,7 @@ class Trap:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.count = -1
+        self.met = 0
         self.sprung = False
 
     def is_here(self, line: str) -> bool:
@@ -45,7 +47,11 @@ class Trap:
             with Path(record).open("a") as file:
                 file.write(f"{line}\n")
         at = self.plan.get("at")
-        self.sprung = line.startswith(at) if at else self.count == self.plan.get("kill")
+        self.met += bool(at and line.startswith(at))
+        if at:
+            self.sprung = line.startswith(at) and self.met == self.plan.get("nth", 1)
+        else:
+            self.sprung = self.count == self.plan.get("kill")
         return self.sprung
 
     def spring(self) -> None:
@@ -69,6 +75,7 @@ def wrap(trap: Trap, name: str, words: Any) -> None:
         except Exception:
             # "After" means that it was done; msrctl tries what is in use again.
             trap.sprung = trap.sprung and not here
+            trap.met -= here
             raise
         if here and trap.plan.get("after"):
             trap.spring()
