@@ -7,7 +7,7 @@ import errno
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 
 from msrctl.transfer.store import BLOBS, CHUNK
@@ -92,7 +92,7 @@ class FileStore:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise KeyError(key) from None
         with file:
-            while chunk := file.read(CHUNK):
+            while chunk := _read(file, CHUNK):
                 yield chunk
 
     def write(self, key: str, chunks: Iterable[bytes], size: int) -> None:
@@ -163,6 +163,14 @@ class FileStore:
                     parent.rmdir()
                 except OSError:
                     break
+
+
+def _read(file: IO[bytes], count: int) -> bytes:
+    try:
+        return file.read(count)
+    except OSError as error:
+        error.filename = file.name  # the system names no file when a read fails
+        raise
 
 
 def _trouble(error: OSError, root: Path) -> dict[str, Any]:

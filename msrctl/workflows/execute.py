@@ -164,7 +164,8 @@ class Execution:
         if committed(begun):
             raise Partial(
                 words(error),
-                state="The new store serves and holds everything; only tidying up is left. Nothing is lost.",
+                state="The new store serves and holds everything; nothing is lost. Until this is finished "
+                "pushes may still be answered with 503.",
                 hint="Finish it with msrctl reconfigure --resume.",
             ) from error
         if self._done:

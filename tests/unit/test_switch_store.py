@@ -111,6 +111,13 @@ def test_a_write_that_fails_names_the_store_and_the_file(
     assert answer["error"] == "directory /srv/images: a/b: No space left on device"
 
 
+def test_a_read_that_fails_names_the_file() -> None:
+    # Nothing is mapped at the beginning of a process's memory: reading there is an input/output error.
+    with pytest.raises(OSError, match=r"Input/output error") as caught:
+        list(FileStore(Path("/proc/self")).stream("mem"))
+    assert caught.value.filename == "/proc/self/mem"
+
+
 def test_what_is_damaged_in_the_old_store_is_another_thing_than_a_store_that_fails() -> None:
     corrupt = {"ok": False, "code": "STORE-CORRUPT", "error": "1 blob", "corrupt": ["sha256:1"]}
     found = differences.not_copied(StoreAnswer(corrupt, ()))
