@@ -57,14 +57,14 @@ def connect(endpoint: Endpoint, environ: Mapping[str, str] | None = None) -> Doc
         Unreachable: codes NO-ENGINE, NO-PERMISSION, NO-CONTEXT, UCP-LOGIN, UCP-CERTIFICATE.
         WrongState: ENGINE-TOO-OLD, NOT-AN-ENGINE.
     """
+    if endpoint.ucp_url:
+        from msrctl.engine.balanced import BalancedEngine
+
+        return BalancedEngine(*_mke(endpoint))
     from msrctl.engine.docker import DockerEngine
 
-    if endpoint.ucp_url:
-        dial, words = _mke(endpoint)
-    else:
-        host = host_of(os.environ if environ is None else environ)
-        dial, words = _plain(host), f"{_without_credentials(host.url)} ({host.source})"
-    return DockerEngine(dial, words)
+    host = host_of(os.environ if environ is None else environ)
+    return DockerEngine(_plain(host), f"{_without_credentials(host.url)} ({host.source})")
 
 
 def host_of(environ: Mapping[str, str]) -> Host:

@@ -75,7 +75,7 @@ class DockerEngine:
 
     def clone(self) -> DockerEngine:
         """Another connection to the same endpoint, for another thread."""
-        return DockerEngine(self._dial, self._endpoint, version=self._version)
+        return type(self)(self._dial, self._endpoint, version=self._version)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -281,14 +281,22 @@ class DockerEngine:
         prefix = f"/v{self._api.api_version}" if versioned else ""
         url = f"{self._api.base_url}{prefix}{path}"
         try:
-            answer = self._api.request(method, url, params=params, json=body, timeout=timeout, stream=stream)
+            answer = self._send(method, url, params=params, json=body, timeout=timeout, stream=stream)
         except MsrctlError:
             raise  # from the login to an MKE controller, which happens inside the request
         except (requests.RequestException, OSError) as error:
             raise faults.from_exception(error, doing=doing, endpoint=self._endpoint) from error
         if answer.status_code >= 400:
-            raise faults.from_answer(answer.status_code, answer.text, doing=doing, endpoint=self._endpoint)
+            raise self._fault(answer.status_code, answer.text, doing=doing)
         return answer
+
+    def _send(self, method: str, url: str, **options: Any) -> requests.Response:
+        """Sends a request as it is."""
+        return self._api.request(method, url, **options)
+
+    def _fault(self, status: int, text: str, *, doing: str) -> MsrctlError:
+        """The error for an answer of 400 or more."""
+        return faults.from_answer(status, text, doing=doing, endpoint=self._endpoint)
 
     def _negotiate(self) -> str:
         """The engine's version of the API; refuses one that is too old for what msrctl needs."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
+from msrctl.engine import patience
 from msrctl.engine.transport import TlsContextAdapter, fingerprint_of
 from msrctl.errors import Unreachable, UsageFault
 
@@ -98,7 +99,10 @@ class MkeLogin(AuthBase):
         body = {"username": self._username, "password": self._password.reveal_text()}
         with contextlib.closing(session):
             try:
-                answer = session.post(f"{self._base}/auth/login", json=body, timeout=LOGIN_SECONDS)
+                answer = patience.asked(
+                    lambda: session.post(f"{self._base}/auth/login", json=body, timeout=LOGIN_SECONDS),
+                    again=True,
+                )
             except requests.exceptions.SSLError as error:
                 # `from None`: the exception of requests holds the request, and with it the password.
                 raise self._untrusted(error) from None
@@ -110,6 +114,8 @@ class MkeLogin(AuthBase):
                 code="UCP-LOGIN",
                 hint="Check --ucp-username and the password (UCP_PASSWORD).",
             )
+        if answer.status_code in patience.GATEWAY:
+            raise patience.gateway_fault(answer.status_code, doing="log in", endpoint=self._base)
         try:
             return str(answer.json()["auth_token"])
         except (ValueError, KeyError, TypeError):

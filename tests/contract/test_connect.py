@@ -10,15 +10,18 @@ import sys
 import traceback
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fakes.mke_front import MkeFront
+from fakes.mke_front import MkeFront, Stumble
+from labs.cleaning import clean as clean_lab
 from labs.engines import Lab
 from labs.system import eventually
+from msrctl.engine import patience
 from msrctl.engine.connect import Endpoint, connect
 from msrctl.engine.mke import base_of
+from msrctl.engine.protocol import Conflict, Kind, OutOfSequence
 from msrctl.errors import MsrctlError, Unreachable, UsageFault, WrongState
 from msrctl.secret import Secret
 
@@ -311,3 +314,116 @@ class TestMke:
         with pytest.raises(Unreachable) as caught:
             connect(endpoint(mke, ucp_url="https://127.0.0.1:1"), {})
         assert caught.value.code == "NO-ENGINE"
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pauses between two tries."""
+    monkeypatch.setattr(patience, "PAUSES", (0.01, 0.01, 0.01))
+
+
+@pytest.mark.usefixtures("hasty")
+class TestBalancer:
+    """A load balancer in front of the controller that cuts requests."""
+
+    @pytest.fixture
+    def engine(self, mke: MkeFront, pair: Lab) -> DockerEngine:
+        clean_lab(pair)
+        return connect(endpoint(mke), {})
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_what_is_cut_on_the_way_to_the_engine_is_asked_again(self, mke: MkeFront, method: str) -> None:
+        mke.stumbles = [Stumble(method, "/") for _ in range(3)]
+        engine = connect(endpoint(mke), {})
+        assert engine.create("configs", {"Name": "cut", "Labels": {}, "Data": "aGk="})
+        assert engine.remove("configs", "cut")
+        assert mke.stumbles == []
+
+    def test_a_balancer_that_never_lets_anything_through_is_named(
+        self, mke: MkeFront, engine: DockerEngine
+    ) -> None:
+        mke.stumbles = [Stumble("GET", "/nodes") for _ in range(20)]
+        with pytest.raises(Unreachable) as caught:
+            engine.nodes()
+        assert caught.value.code == "UCP-GATEWAY"
+        assert "--ucp-url" in (caught.value.hint or "")
+        assert "<html>" not in caught.value.message
+        mke.stumbles = [Stumble("POST", "/create") for _ in range(20)]
+        with pytest.raises(Unreachable, match="create config never"):
+            engine.create("configs", {"Name": "never", "Labels": {}, "Data": "aGk="})
+
+    @pytest.mark.parametrize("kind", ["configs", "secrets", "networks", "services"])
+    def test_an_object_whose_answer_was_lost_is_made_once(
+        self, mke: MkeFront, engine: DockerEngine, kind: Kind
+    ) -> None:
+        specs = {
+            "networks": {"Name": "lost", "Driver": "overlay", "Labels": {"a": "b"}},
+            "services": self.service(engine),
+        }
+        spec = specs.get(kind, {"Name": "lost", "Labels": {"a": "b"}, "Data": "aGk="})
+        mke.stumbles = [Stumble("POST", f"/{kind}/create", acted=True)]
+        ident = engine.create(kind, spec)
+        assert mke.stumbles == []
+        found = engine.list(kind, {"a": "b"})
+        assert [one.get("ID") or one.get("Id") for one in found] == [ident]
+        mke.stumbles = [Stumble("DELETE", f"/{kind}", acted=True)]
+        assert engine.remove(kind, ident)
+        assert engine.find(kind, "lost") is None
+
+    def test_a_name_that_somebody_else_took_is_not_claimed(self, mke: MkeFront, engine: DockerEngine) -> None:
+        engine.create("configs", {"Name": "lock", "Labels": {}, "Data": "dGhlaXJz"})
+        mke.stumbles = [Stumble("POST", "/configs/create")]
+        with pytest.raises(Conflict):
+            engine.create("configs", {"Name": "lock", "Labels": {}, "Data": "b3Vycw=="})
+
+    @pytest.mark.parametrize("acted", [False, True])
+    def test_an_update_whose_answer_was_lost_is_in_force_once(
+        self, mke: MkeFront, engine: DockerEngine, acted: bool
+    ) -> None:
+        network = f"net-{acted}"
+        engine.create("networks", {"Name": network, "Driver": "overlay", "Labels": {}})
+        spec = self.service(engine)
+        ident = engine.create("services", spec)
+        found = engine.find("services", "lost")
+        assert found is not None
+        spec["TaskTemplate"]["ContainerSpec"]["Env"] = ["A=b"]
+        spec["TaskTemplate"]["Networks"] = [{"Target": network}]
+        mke.stumbles = [Stumble("POST", "/update", acted=acted)]
+        engine.update("services", ident, found["Version"]["Index"], spec)
+        assert mke.stumbles == []
+        now = engine.find("services", "lost")
+        assert now is not None
+        assert now["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] == ["A=b"]
+        with pytest.raises(OutOfSequence):
+            engine.update("services", ident, found["Version"]["Index"], spec)
+
+    def test_a_log_that_is_followed_ends_when_it_is_cut_and_goes_on_from_there(
+        self, mke: MkeFront, engine: DockerEngine
+    ) -> None:
+        spec = self.service(engine)
+        spec["TaskTemplate"]["ContainerSpec"]["Command"] = [
+            *("/bin/sh", "-c", "n=0; while :; do n=$((n + 1)); echo line $n; sleep 0.1; done")
+        ]
+        engine.create("services", spec)
+        eventually(lambda: list(engine.records("lost", tail=1)), 30, what="it writes")
+        mke.cut_after = 1.0
+        first = list(engine.records("lost", follow=True))
+        second = list(engine.records("lost", follow=True, since=first[-1].time))
+        assert mke.cuts == 2
+        numbers = [int(r.text.split()[1]) for r in [*first, *second] if r.stream == "stdout"]
+        assert sorted(set(numbers)) == list(range(1, max(numbers) + 1)), "a line is missing"
+
+    @staticmethod
+    def service(engine: DockerEngine) -> dict[str, Any]:
+        image = engine.image("msrctl-test/tiny:1")
+        assert image is not None
+        sleeps = ["/bin/sh", "-c", "trap exit TERM; while :; do sleep 0.1; done"]
+        return {
+            "Name": "lost",
+            "Labels": {"a": "b"},
+            "EndpointSpec": {"Mode": "dnsrr"},
+            "TaskTemplate": {
+                "ContainerSpec": {"Image": image["Id"], "Command": sleeps, "StopGracePeriod": 10**9},
+                "Placement": {"Constraints": [f"node.id=={engine.info()['Swarm']['NodeID']}"]},
+            },
+        }
