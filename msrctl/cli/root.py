@@ -25,6 +25,7 @@ COMMANDS = {
     "backup": Late(
         "msrctl.cli.backup", "Write a backup of everything but layers, while the registry serves."
     ),
+    "restore": Late("msrctl.cli.restore", "Make a registry again from a backup."),
     "images": Late("msrctl.cli.images", "Build, list, save and load the image that everything runs from."),
     "logs": Late("msrctl.cli.logs", "Show what the services wrote, from every node, by time."),
     "lock": Late("msrctl.cli.lock", "See or release the lock that keeps two runs apart."),

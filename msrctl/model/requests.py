@@ -281,3 +281,27 @@ class BackupFileRequest:
     file: str
     """``-``: standard input."""
     keys: BackupKeys = field(default_factory=BackupKeys)
+
+
+@dataclass(frozen=True)
+class RestoreRequest:
+    """`msrctl restore`."""
+
+    common: CommonRequest
+    settings: SettingsRequest
+    """What shall be other than in the backup, the store among it."""
+    file: str = "-"
+    keys: BackupKeys = field(default_factory=BackupKeys)
+    default_storage: bool = False
+    """The store that the backup recorded (`--dtr-use-default-storage`)."""
+    node: str | None = None
+    replica_id: str | None = None
+    """None: that of the replica that the backup was taken from, so that its own volume is found again."""
+    overlay_subnet: str | None = None
+    advertise_addr: str | None = None
+    image: str | None = None
+    registry_image: str | None = None
+    adopt_storage: bool = False
+    allow_missing: bool = False
+    """Go on although tags will be missing whose layers are nowhere."""
+    dry_run: bool = False

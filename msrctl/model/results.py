@@ -372,3 +372,30 @@ class BackupShowResult:
     tags: dict[str, int]
     """Repositories with their numbers of tags."""
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RestoreResult:
+    """`msrctl restore`; tags are named ``repository:tag``."""
+
+    plan: Plan
+    content: BackupContent
+    dry_run: bool = False
+    replica_id: str = ""
+    cluster_id: str = ""
+    node: str = ""
+    url: str = ""
+    storage: str = ""
+    restored: int = 0
+    """Tags that can be pulled with the digests of the backup."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """Tags that are not restored, with the reason (`--allow-missing`)."""
+    moved: dict[str, str] = field(default_factory=dict)
+    """Tags that were set back, with the digest that the store had."""
+    dropped: dict[str, str] = field(default_factory=dict)
+    """Tags that only the store had, with their digests; their images are garbage now."""
+    written: int = 0
+    """Manifests and links that were written back into the store."""
+    layers: int = 0
+    """Layers that were put back."""
+    warnings: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from msrctl.errors import VerifyFailed
 from msrctl.registry.answers import origin_of, status_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     import requests
@@ -174,6 +174,23 @@ class Registry:
         answer = self._ask("PUT", target, headers={"Content-Type": "application/octet-stream"}, data=data)
         _expect(answer, 201, f"a blob cannot be pushed to {repository}", "UPLOAD")
         return digest
+
+    def push_pieces(self, repository: str, digest: str, pieces: Iterator[bytes]) -> None:
+        """Push a blob whose bytes come in pieces; the registry compares them with the digest.
+
+        Raises:
+            VerifyFailed: code ``UPLOAD``, with what came back.
+        """
+        location = self._open_upload(repository)
+        kind = {"Content-Type": "application/octet-stream"}
+        answer = self._ask("PATCH", location, headers=kind, data=pieces)
+        _expect(answer, 202, f"a blob cannot be pushed to {repository}", "UPLOAD")
+        location = urljoin(answer.url, answer.headers.get("Location", ""))
+        if origin_of(location) != origin_of(answer.url):
+            raise VerifyFailed(f"{self._url} sends uploads elsewhere", code="UPLOAD-LOCATION")
+        target = f"{location}{'&' if '?' in location else '?'}digest={digest}"
+        answer = self._ask("PUT", target, headers=kind)
+        _expect(answer, 201, f"blob {digest} cannot be pushed to {repository}", "UPLOAD")
 
     def push_manifest(self, repository: str, tag: str, body: bytes, media_type: str) -> str:
         """Push a manifest under a tag (or its digest); returns its digest.

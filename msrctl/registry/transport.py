@@ -145,7 +145,7 @@ class Connection:
         path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        data: bytes | None = None,
+        data: bytes | Iterator[bytes] | None = None,
         stream: bool = False,
         may_refuse: bool = False,
     ) -> requests.Response:

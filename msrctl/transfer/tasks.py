@@ -16,7 +16,7 @@ from uuid import uuid4
 from msrctl.transfer.compare import differences
 from msrctl.transfer.copy import Progress, copy_blobs, mirror_links, verify_digests
 from msrctl.transfer.inventory import Inventory, summary, take
-from msrctl.transfer.open import SECRETS, open_side
+from msrctl.transfer.open import DESCRIPTIONS, SECRETS, open_side
 from msrctl.transfer.owner import Owner, read_owner, write_owner
 from msrctl.transfer.resolve import broken_tags
 from msrctl.transfer.store import OWNER, ROOT, StoreError
@@ -211,6 +211,19 @@ def _snapshot(options: argparse.Namespace) -> Iterator[JSON]:
     }
 
 
+def _write_back(_: argparse.Namespace) -> Iterator[JSON]:
+    """Writes back what a restore sends along in configs, and takes out what it names."""
+    from msrctl.transfer.writeback import carry_out, unpacked
+
+    store = open_side("new")
+    began = time.monotonic()
+    done = {"written": 0, "deleted": 0}
+    for package in sorted(DESCRIPTIONS.glob("package-*")):
+        for name, count in carry_out(store, unpacked(package.read_bytes())).items():
+            done[name] += count
+    yield {"type": "result", "ok": True, "seconds": round(time.monotonic() - began, 3), **done}
+
+
 ACTIONS: dict[str, Callable[[argparse.Namespace], Iterator[JSON]]] = {
     "check": _check,
     "compare": _compare,
@@ -223,6 +236,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], Iterator[JSON]]] = {
     "same": _same,
     "snapshot": _snapshot,
     "unmark": _unmark,
+    "write-back": _write_back,
 }
 
 

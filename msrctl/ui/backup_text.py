@@ -23,7 +23,30 @@ def lines(result: object) -> list[str]:
             ]
         case r.BackupShowResult():
             return _show(result)
+        case r.RestoreResult():
+            return _restore(result)
     return str(result).splitlines()
+
+
+def _restore(result: r.RestoreResult) -> list[str]:
+    if result.dry_run:
+        return str(result.plan).splitlines()
+    rows = [
+        ("Tags", f"{result.restored:,} can be pulled as they were"),
+        ("Storage", result.storage),
+        ("Written back", f"{result.written:,} manifests and links, {result.layers:,} layers"),
+    ]
+    rows += [("Not restored", f"{len(result.missing):,} tags")] if result.missing else []
+    rows += [("Set back", f"{len(result.moved):,} tags")] if result.moved else []
+    rows += (
+        [("Taken out", f"{len(result.dropped):,} tags that are not in the backup")] if result.dropped else []
+    )
+    return [
+        *words.table(rows),
+        f"Restored from the backup of {result.content.created}: {result.url}",
+        f"Replica ID is set to: {result.replica_id}",
+        f"You can use flag '--existing-replica-id {result.replica_id}' when joining other replicas.",
+    ]
 
 
 def _backup(result: r.BackupResult) -> list[str]:

@@ -19,6 +19,8 @@ from msrctl.errors import MsrctlError
 from msrctl.model import names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from msrctl.engine.protocol import Engine
     from msrctl.model.cluster import Cluster, Tls
     from msrctl.model.requests import SettingsRequest
@@ -45,6 +47,16 @@ def same(tls: Tls, asked: SettingsRequest) -> bool:
         and (asked.certificate or "").strip() == tls.certificate.strip()
         and given_ca == have_ca
     )
+
+
+def lacking(tls: Tls, wanted: Iterable[str]) -> list[str]:
+    """Those of the names that a certificate is not for."""
+    from msrctl.tls.hosts import covers
+    from msrctl.tls.judge import subject_names
+    from msrctl.tls.pem import load_certificates
+
+    has = subject_names(load_certificates(tls.certificate, "the certificate").certificates[0])
+    return [host for host in wanted if not covers(has, host)]
 
 
 def uncovered(tls: Tls, host: str | None) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ def secrets(engine: Engine, cluster: Cluster, replica: Replica) -> dict[str, Sec
         engine,
         image_id=replica.image,
         node_id=replica.node_id,
-        args=["node", "reveal", "--to", public],
+        args=["node", "reveal", f"--to={public}"],  # it may begin with a hyphen
         secrets=[secret_at(name, role) for role, name in sorted(roles(cluster).items())],
         labels={names.LABEL_CLUSTER: cluster.id},
         timeout=REVEAL_SECONDS,
@@ -135,7 +135,7 @@ def snapshot(
         cluster,
         "snapshot",
         new=Side(store, labels=labels),
-        options=("--to", public, *(() if manifests else ("--links-only",))),
+        options=(f"--to={public}", *(() if manifests else ("--links-only",))),
         take=take,
     )
     if not answer.ok:

@@ -62,7 +62,7 @@ def next_document(
             why.append("options of the storage")
         else:
             why.append(f"storage {backend(storage).words(first)}")
-    settings = _settings(before.settings, request.settings, why)
+    settings = merged(before.settings, request.settings, why)
     replicas = _replicas(before, request, why)
     tls, warnings = _tls(engine, before, settings, request.settings, material)
     if tls != before.tls:
@@ -91,7 +91,17 @@ def next_document(
     return after, why, warnings
 
 
-def _settings(before: Settings, asked: SettingsRequest, why: list[str]) -> Settings:
+def merged(before: Settings, asked: SettingsRequest, why: list[str]) -> Settings:
+    """The settings before with those that were given.
+
+    Arguments:
+        before: in force.
+        asked: what was given; the empty string takes one away.
+        why: takes the names of those that change.
+
+    Raises:
+        UsageFault: they do not fit together.
+    """
     given: dict[str, Any] = {
         name: getattr(asked, name) for name in SHARED if getattr(asked, name) is not None
     }

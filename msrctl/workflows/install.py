@@ -33,7 +33,7 @@ from msrctl.workflows.swarm import (
 
 if TYPE_CHECKING:
     from msrctl.engine.docker import DockerEngine
-    from msrctl.model.requests import InstallRequest
+    from msrctl.model.requests import CommonRequest, InstallRequest
     from msrctl.secret import Secret
     from msrctl.workflows.reporter import Reporter
 
@@ -61,13 +61,13 @@ def install(request: InstallRequest, report: Reporter) -> InstallResult:
         if leave_unused(engine):
             report.info(LEAVES)
         return InstallResult(Plan("nothing is left of the interrupted install"), dry_run=True)
-    _refuse_if_installed(engine)
+    refuse_if_installed(engine)
     image = preflight.find_image(
         engine, request.image or f"msrctl/msr:{__version__}", default_version=__version__
     )
     if inactive and not request.dry_run:
         init_swarm(engine, request.advertise_addr)
-        report.info(_swarm_words(engine))
+        report.info(swarm_words(engine))
     try:
         return _install(engine, request, report, image, made_swarm=inactive)
     except BaseException:
@@ -140,11 +140,11 @@ def _install(
         report.warn(warning)
     report.plan(steps_shown)
     if not nothing_there:
-        _preflight(engine, request, report, image, node, cluster)
+        check_node(engine, request.common, report, image, node, cluster)
     if request.dry_run:
         return InstallResult(steps_shown, dry_run=True, node=node.name, url=cluster.url(), warnings=warnings)
     with lock(engine, request.common, report) as held:
-        _refuse_if_installed(engine)  # somebody may have been faster
+        refuse_if_installed(engine)  # somebody may have been faster
         apply(
             engine,
             report,
@@ -234,14 +234,19 @@ def _document(
     return cluster, generated, warnings
 
 
-def _preflight(
+def check_node(
     engine: DockerEngine,
-    request: InstallRequest,
+    common: CommonRequest,
     report: Reporter,
     image: preflight.Image,
     node: Node,
     cluster: Cluster,
 ) -> None:
+    """Ports and volume of the first replica, as its node sees them.
+
+    Raises:
+        PreflightFailed: a check failed.
+    """
     replica = cluster.replicas[0]
     with report.step("preflight") as progress:
         sweep_oneshots(engine)
@@ -253,7 +258,7 @@ def _preflight(
             # Every other store was tried before.
             store=backend(cluster.storage) if cluster.storage.kind == "volume" else None,
             replica=replica.id,
-            timeout=min(60.0, request.common.max_wait),
+            timeout=min(60.0, common.max_wait),
         )
         progress.detail(f"{len(preflight.require(checks))} checks on {node.name}")
 
@@ -264,7 +269,8 @@ def _auth(request: InstallRequest, generated: Secret | None) -> tuple[str, Secre
     return request.admin_username, password
 
 
-def _refuse_if_installed(engine: DockerEngine) -> None:
+def refuse_if_installed(engine: DockerEngine) -> None:
+    """Raises WrongState if something is installed (ALREADY-INSTALLED), or left of it (LEFTOVERS)."""
     if swarm_state(engine) == "inactive":
         return
     found = read_deployment(engine)
@@ -288,6 +294,7 @@ def _refuse_if_installed(engine: DockerEngine) -> None:
         )
 
 
-def _swarm_words(engine: DockerEngine) -> str:
+def swarm_words(engine: DockerEngine) -> str:
+    """That a swarm was made, for the operator."""
     address = engine.info()["Swarm"].get("NodeAddr", "")
     return f"The engine was in no swarm: a single-node swarm was initialised ({address})."

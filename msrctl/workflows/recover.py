@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from msrctl.workflows.reporter import Reporter
 
 
+UNFINISHED_IS_NOTHING = frozenset({"install", "restore"})
+"""Operations that have served nobody before they ended."""
+
+
 def interrupted(engine: DockerEngine) -> tuple[Journal, str] | None:
     """The journal of an interrupted operation and a sentence about it; None if there is none."""
     journal = Journal.open(engine)
@@ -33,7 +37,7 @@ def undo_interrupted_install(engine: DockerEngine, common: CommonRequest, report
     An install that did not finish has served nobody, so nothing can be lost by starting afresh.
     """
     found = interrupted(engine)
-    if found is None or found[0].header.operation != "install":
+    if found is None or found[0].header.operation not in UNFINISHED_IS_NOTHING:
         return False
     with lock(engine, common, report):
         again = interrupted(engine)

@@ -179,7 +179,7 @@ def prepare(
         VerifyFailed: it is not what the policy wants.
     """
     _refuse_node_local(before, wanted)
-    with _volume_removed_unless_kept(engine, before.replicas[0], wanted, keep=not request.dry_run):
+    with volume_removed_unless_kept(engine, before.replicas[0], wanted, keep=not request.dry_run):
         wanted = nfs_probed(engine, report, before.replicas, wanted)
         with trial_secrets(engine, before.id, wanted, material.secrets) as trial:
             owner, same_secrets = check_everywhere(engine, report, before, trial, in_force=before.storage)
@@ -365,7 +365,7 @@ def _refuse_node_local(before: Cluster, wanted: Storage) -> None:
 
 
 @contextlib.contextmanager
-def _volume_removed_unless_kept(
+def volume_removed_unless_kept(
     engine: Engine, replica: Replica, wanted: Storage, *, keep: bool
 ) -> Iterator[None]:
     """Takes away a volume that only exists because it was tried, if the block fails or nothing follows."""

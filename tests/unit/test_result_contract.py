@@ -91,6 +91,13 @@ CONTRACT: list[tuple[Any, set[str]]] = [
         {"file", "encrypted", "content", "settings", "accounts", "secrets", "tags", "warnings"},
     ),
     (
+        r.RestoreResult(PLAN, BACKUP),
+        {
+            "plan", "content", "dry_run", "replica_id", "cluster_id", "node", "url", "storage", "restored",
+            "missing", "moved", "dropped", "written", "layers", "warnings",
+        },
+    ),
+    (
         BACKUP,
         {
             "format", "version", "created", "cluster_id", "generation", "url", "replicas", "storage",
