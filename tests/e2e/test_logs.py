@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from labs.host import Host
 
+# Started in the background of a shell, this run ignores SIGINT, and so would what it starts.
+INTERRUPTIBLE = ("env", "--default-signal=INT")
+
 
 @pytest.fixture(scope="module")
 def pair(msr_image: Path) -> Iterator[Lab]:
@@ -73,7 +76,7 @@ def test_follow_shows_what_comes_and_ends_with_an_interrupt(
     out = tmp_path / "out"
     with out.open("w") as stream:
         process = subprocess.Popen(
-            msrctl_command("--output", "json", "logs", "--follow", "--tail", "0"),
+            [*INTERRUPTIBLE, *msrctl_command("--output", "json", "logs", "--follow", "--tail", "0")],
             env=deployed.host.environment(),
             stdout=stream,
             stderr=subprocess.PIPE,

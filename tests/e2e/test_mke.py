@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 IMAGE = "msrctl/msr"
+# Started in the background of a shell, this run ignores SIGINT, and so would what it starts.
+INTERRUPTIBLE = ("env", "--default-signal=INT")
 CUT_AFTER = 3.0
 """Seconds; a real balancer has 30 or 60, and this is as short as any request of msrctl's may be."""
 TOKEN_USES = 7
@@ -182,7 +184,10 @@ def test_logs_are_followed_for_longer_than_the_balancer_likes(
     out, cuts = tmp_path / "out", mke.front.cuts
     with out.open("w") as stream:
         process = subprocess.Popen(
-            msrctl_command("--output", "json", "logs", "--follow", "--tail", "0", *mke.endpoint()),
+            [
+                *INTERRUPTIBLE,
+                *msrctl_command("--output", "json", "logs", "--follow", "--tail", "0", *mke.endpoint()),
+            ],
             env={
                 **deployed.host.environment(),
                 "UCP_PASSWORD": mke.front.password,
