@@ -15,6 +15,7 @@ from support.use import PullLoop, client, pull, push
 from labs.cleaning import clean as clean_lab
 from labs.deployment import Deployment, install
 from labs.host import docker_command, msrctl_command
+from labs.system import eventually
 from msrctl import __version__
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def kept(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Kept:
 def nothing_is_left(host: Host) -> None:
     info = json.loads(look_at(host, "info", "--format", "{{json .Swarm}}"))
     assert info["LocalNodeState"] == "inactive"
-    assert look_at(host, "ps", "--all", "--quiet") == ""
+    eventually(lambda: look_at(host, "ps", "--all", "--quiet") == "", 30, what="no container is left")
 
 
 def look_at(host: Host, *args: str) -> str:
@@ -155,7 +156,7 @@ def test_the_replica_lost_and_the_store_kept(kept: Kept) -> None:
 def test_a_restore_that_fails_or_is_killed_keeps_the_images_and_can_be_run_again(kept: Kept) -> None:
     kept.destroy()
     broken = {"hook": "break_nginx"}
-    done = run.trapped(kept.host, broken, "restore", kept.plain, DEFAULT, "--max-wait", "20s")
+    done = run.trapped(kept.host, broken, "restore", kept.plain, DEFAULT, "--max-wait", "10s")
     assert done.returncode == 8, done.stderr
     nothing_is_left(kept.host)
     killed = {"at": "create services dtr-nginx", "after": True}
