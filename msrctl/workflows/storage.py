@@ -192,7 +192,8 @@ def prepare(
             storage = replace(wanted, store_id=found_id)
             policy = policy_of(request)
             switch = Switch(before, replace(before, storage=storage), policy, {})
-            checking = Switching(engine, report, switch, reverting=request.revert_storage)
+            asks = not (request.yes or request.dry_run)
+            checking = Switching(engine, report, switch, reverting=request.revert_storage, asks=asks)
             ours = owner is not None and owner["cluster"] == before.id
             warnings = checking.check(replace(trial, store_id=found_id), ours=ours)
     return Prepared(storage, policy, warnings)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from msrctl.errors import MsrctlError, VerifyFailed
+from msrctl.errors import MsrctlError, VerifyFailed, WrongState
 from msrctl.model import names
 from msrctl.plan.switch import Policy, policy_line
 from msrctl.workflows import differences, gates, probe
@@ -46,6 +46,7 @@ class Switching:
         verify_digests: whether blobs are hashed in the new store.
         max_wait: seconds for one thing to happen.
         reverting: whether it goes back to the store that the last switch left.
+        asks: whether a person at a terminal is asked before tags are erased.
     """
 
     engine: Engine
@@ -54,6 +55,7 @@ class Switching:
     verify_digests: bool = False
     max_wait: float = 600.0
     reverting: bool = False
+    asks: bool = False
     _frozen_at: float = field(default=0.0, init=False)
 
     # -- before anything is changed
@@ -76,7 +78,19 @@ class Switching:
                 return self._look_at_migrated(trial)
             case Policy.COPY if not ours:
                 self._refuse_foreign_tags(trial)
+            case Policy.EMPTY if self.asks and self.report.interactive:
+                self._ask_to_erase(trial)
         return ()
+
+    def _ask_to_erase(self, trial: Storage) -> None:
+        """A person at a terminal is told what would be erased; a script has typed the flag."""
+        with self.report.step("new store", "looking at what is there") as progress:
+            held = self._on("peek", trial, old=False).result["new"]
+            progress.detail(differences.summary_words(held))
+        if held["tags"] and not self.report.confirm(
+            f"Erase {held['tags']:,} tags in {self.switch.new_words}?"
+        ):
+            raise WrongState("not confirmed", code="NOT-CONFIRMED", state=NOTHING)
 
     def _require_exact(self, trial: Storage) -> None:
         with self.report.step("exact copy", "comparing both stores") as progress:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import errno
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from plan_support import a_cluster
+from plan_support import Recorder, a_cluster
 
 from msrctl.errors import MsrctlError, UsageFault, VerifyFailed, WrongState
 from msrctl.model.cluster import Storage
 from msrctl.model.requests import CommonRequest, ReconfigureRequest, SettingsRequest
+from msrctl.plan.switch import Policy, Switch
 from msrctl.transfer import tasks
 from msrctl.transfer.files import FileStore
-from msrctl.workflows import differences, owners, storage
+from msrctl.workflows import differences, owners, storage, switch
 from msrctl.workflows.stores import StoreAnswer
 
 OTHER = Storage("bind", {"path": "/srv/images"})
@@ -128,3 +130,44 @@ def test_what_is_damaged_in_the_old_store_is_another_thing_than_a_store_that_fai
     failed = differences.not_copied(StoreAnswer(full, ()))
     assert not isinstance(failed, VerifyFailed)
     assert "damaged" not in (failed.hint or "")
+
+
+class Person(Recorder):
+    """Somebody at a terminal."""
+
+    interactive = True
+
+    def __init__(self, answer: bool) -> None:
+        super().__init__()
+        self.answer = answer
+        self.asked: list[str] = []
+
+    def confirm(self, question: str) -> bool:
+        self.asked.append(question)
+        return self.answer
+
+
+@pytest.mark.parametrize(("tags", "asked"), [(3, ["Erase 3 tags in directory /srv/images?"]), (0, [])])
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_person_is_asked_before_tags_are_erased_and_may_say_no(
+    answer: bool, tags: int, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = {"tags": tags, "repositories": 1, "blobs": 1, "bytes": 1}
+    actions: list[str] = []
+
+    def on_stores(*args: Any, **_: Any) -> StoreAnswer:
+        actions.append(args[3])
+        return StoreAnswer({"ok": True, "new": held}, ())
+
+    monkeypatch.setattr(switch, "on_stores", on_stores)
+    person = Person(answer)
+    before = a_cluster()
+    plan = Switch(before, replace(before, storage=OTHER), Policy.EMPTY, {})
+    switching = switch.Switching(None, person, plan, asks=True)  # type: ignore[arg-type]
+    if tags and not answer:
+        with pytest.raises(WrongState) as caught:
+            switching.check(OTHER, ours=False)
+        assert caught.value.code == "NOT-CONFIRMED"
+    else:
+        switching.check(OTHER, ours=False)
+    assert (person.asked, actions) == (asked, ["peek"])
