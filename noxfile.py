@@ -74,3 +74,10 @@ def bench(session: nox.Session) -> None:
     """The measured promises (root, Docker Engine)."""
     install(session, "test")
     session.run("python", "bench/run.py", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Broken backups for ten minutes (or as many seconds as are given): no root, no engine."""
+    install(session, "test")
+    session.run("python", "tests/fuzz/fuzz_backup.py", *(session.posargs or ["600"]))

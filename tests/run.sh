@@ -27,7 +27,7 @@ section() { printf '\n======== %s (%(%H:%M:%S)T)\n' "$1" -1; }
 # Debian package and a program of it: a program that is there may have come in any other way.
 PACKAGES_FOR_ENGINES=(
   docker.io:dockerd iptables:iptables iproute2:ip util-linux:nsenter mount:mount procps:ps mmdebstrap:mmdebstrap
-  arch-test:arch-test skopeo:skopeo buildah:buildah podman:podman curl:curl git:git openssl:openssl
+  arch-test:arch-test npm:npm skopeo:skopeo buildah:buildah podman:podman curl:curl git:git openssl:openssl
 )
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
@@ -111,7 +111,7 @@ run_pytest() { # DIRECTORY [OPTION...]
 
 run_unit() { run_pytest unit; }
 
-run_contract() { run_pytest contract; }
+run_contract() { run_pytest contract --numprocesses 2 --dist loadfile; }
 
 run_e2e() {
   PYTHONPATH=tests "$VENV/bin/python" -m labs.images || return 1

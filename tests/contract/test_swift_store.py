@@ -17,6 +17,7 @@ from stores_support import ADDRESS, opened
 from labs.stores.ports import free_ports
 from labs.stores.swift import SwiftStore as Server
 from labs.stores.swift import swift_v1, swift_v3
+from labs.system import eventually
 from msrctl.secret import Secret
 from msrctl.transfer import swift
 from msrctl.transfer.inventory import blob_key
@@ -76,6 +77,15 @@ class Raw:
         answer.raise_for_status()
         return answer
 
+    def ready(self) -> bool:
+        """Makes the container; Swift says 503 as long as not all of its servers have begun."""
+        try:
+            self.send("PUT")
+        except requests.HTTPError as error:
+            assert error.response.status_code != 503
+            raise
+        return True
+
     def names(self) -> set[str]:
         return set(self.send("GET").text.split())
 
@@ -91,7 +101,7 @@ class Raw:
 @pytest.fixture
 def raw(store: SwiftStore) -> Raw:
     made = Raw(store)
-    made.send("PUT")
+    eventually(made.ready, 30)
     return made
 
 

@@ -82,8 +82,13 @@ def test_follow_shows_what_comes_and_ends_with_an_interrupt(
             stderr=subprocess.PIPE,
         )
         with _registry(deployed, pair[2]) as registry:
-            push(registry, "followed/app")
-        eventually(lambda: "followed/app" in out.read_text(), 30)
+
+            def seen() -> bool:
+                # Again and again: what was written before it began to follow is not shown.
+                push(registry, "followed/app")
+                return "followed/app" in out.read_text()
+
+            eventually(seen, 60, every=0.5)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert process.returncode == 0

@@ -32,8 +32,18 @@ def objects(host: Host) -> dict[str, Any]:
     if info["Swarm"]["ControlAvailable"]:
         for kind in ("services", "configs", "secrets", "tasks"):
             listed = getattr(api, kind)()
+            # What has ended is pruned by the engine in its own time.
+            listed = [o for o in listed if o.get("DesiredState", "running") == "running"]
             found[kind] = sorted((o["ID"], o["Version"]["Index"]) for o in listed)
     return found
+
+
+def untouched(host: Host, before: dict[str, Any]) -> bool:
+    """Whether an engine holds what `objects` found before; poll it, as one-shots leave after msrctl."""
+    now = objects(host)
+    changed = {k: (before[k], now.get(k)) for k in before if before[k] != now.get(k)}
+    assert not changed, changed
+    return True
 
 
 def names(host: Host, kind: str) -> list[str]:
