@@ -30,7 +30,7 @@ class GcsBackend(ObjectBackend):
     def driver(self, secret: Callable[[str], str]) -> dict[str, Any]:  # noqa: ARG002 - its secret is a file
         """The key is given by its path."""
         keyfile = {"keyfile": KEYFILE} if "keyfile" in self.secrets else {}
-        return {"gcs": {**self.parameters, **keyfile}}
+        return {"gcs": dict(sorted({**self.parameters, **keyfile}.items()))}
 
     def _reachable_by_clients(self) -> bool:
         # Only a key can sign addresses; without one the registry serves the layers itself anyway.

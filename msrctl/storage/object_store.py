@@ -51,8 +51,9 @@ class ObjectBackend(ABC):
         return None
 
     def driver(self, secret: Callable[[str], str]) -> dict[str, Any]:
-        """The driver's section for registry 2.8."""
-        return {self.driver_name: {**self.parameters, **{name: secret(name) for name in self.secrets}}}
+        """The driver's section for registry 2.8, sorted: the order of a file must not make another config."""
+        section = {**self.parameters, **{name: secret(name) for name in self.secrets}}
+        return {self.driver_name: dict(sorted(section.items()))}
 
     def driver_3(self, secret: Callable[[str], str]) -> dict[str, Any]:
         """The driver's section for registry 3 (distribution-storage.md, section 5)."""

@@ -75,8 +75,22 @@ def _found(engine: DockerEngine, request: DestroyRequest, warn: Callable[[str], 
     cluster = _cluster(engine, warn)
     if cluster and request.replica_id:
         require_replica(cluster, request.replica_id)
+        _refuse_one_of_several(cluster, request.replica_id)
     steps = _plan(engine, cluster, request)
     return _Found(cluster, steps, () if request.remove_data or not steps else _volumes(engine, cluster))
+
+
+def _refuse_one_of_several(cluster: Cluster, ident: str) -> None:
+    """Naming one replica of several means that one; destroy takes the whole deployment away."""
+    others = [r.id for r in cluster.replicas if r.id != ident]
+    if others:
+        raise WrongState(
+            f"replica {ident} is one of {len(cluster.replicas)}, and destroy takes all of them away",
+            code="REPLICAS-LIVE",
+            state="Nothing was changed.",
+            hint=f"To take this one out: msrctl remove --replica-ids {ident}. "
+            "For all of them: msrctl destroy --yes.",
+        )
 
 
 def _nothing(engine: DockerEngine) -> WrongState:
@@ -126,7 +140,7 @@ def _plan(engine: DockerEngine, cluster: Cluster | None, request: DestroyRequest
         ):
             steps += [Step("remove", kind, name, cause="msrctl made it") for name in listed]
     what = (
-        f"replica {cluster.replicas[0].id} on {cluster.replicas[0].node_name}" if cluster else "what is left"
+        ", ".join(f"replica {r.id} on {r.node_name}" for r in cluster.replicas) if cluster else "what is left"
     )
     return Plan(f"destroy {what}", tuple(steps))
 

@@ -121,7 +121,7 @@ def test_a_frozen_host_keeps_silent_and_goes_on_where_it_stood(swarm: Lab) -> No
     swarm[2].freeze()
     assert not serves(swarm[2], timeout=1)
     swarm[2].freeze(False)
-    eventually(lambda: serves(swarm[2]), 5)
+    eventually(lambda: serves(swarm[2]), 20)
     assert swarm[2].pids("busybox") == before
 
 

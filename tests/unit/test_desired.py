@@ -217,3 +217,13 @@ def test_the_registry_that_stands_in_runs_what_the_own_one_will_run() -> None:
     assert {k: v for k, v in one.items() if k != "Labels"} == {k: v for k, v in two.items() if k != "Labels"}
     assert spec["Labels"][names.LABEL_COMPONENT] == "registry-next"
     assert spec["TaskTemplate"]["Placement"] == own["TaskTemplate"]["Placement"]
+
+
+@pytest.mark.parametrize("kind", ["s3", "azure", "swift", "gcs"])
+def test_the_order_in_which_a_configuration_was_written_changes_nothing(kind: str) -> None:
+    # The document is kept with its keys sorted, so what is read back has another order than what was given.
+    given = {"zone": "z", "bucket": "b", "container": "c", "accountname": "a", "authurl": "https://k/v3"}
+    parameters = given | {"username": "u", "region": "eu-west-1", "chunksize": 5242880}
+    cluster = replace(a_cluster(), storage=Storage(kind, parameters, {"secretkey": "s1", "accesskey": "s2"}))
+    again = Cluster.from_json(json.loads(json.dumps(cluster.to_json(), sort_keys=True)))
+    assert _text(desired(cluster)) == _text(desired(again))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from msrctl.engine.protocol import ApiError
 from msrctl.engine.state import StateStore
 from msrctl.errors import UsageFault, WrongState
 from msrctl.model import names
+from msrctl.model.cluster import Cluster
 from msrctl.model.requests import CommonRequest, DestroyRequest
 from msrctl.workflows import destroy as destroying
 
@@ -207,4 +209,21 @@ def test_without_a_confirmation_and_a_terminal_it_does_nothing(
     with pytest.raises(UsageFault) as error:
         _destroy(request_)
     assert error.value.code == "CONFIRM"
+    assert _left(engine) == before
+
+
+def test_naming_one_of_several_replicas_does_not_destroy_them_all(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = StateStore(engine).read()
+    assert document is not None
+    cluster = Cluster.from_json(document.document)
+    second = replace(cluster.replicas[0], id="b" * 12)
+    after = cluster.next_generation(replicas=(*cluster.replicas, second))
+    StateStore(engine).write(after.to_json(), 2, cluster=cluster.id)
+    before = _left(engine)
+    with pytest.raises(WrongState, match="is one of 2") as caught:
+        _destroy(DestroyRequest(CommonRequest(), replica_id=REPLICA))
+    assert caught.value.hint is not None
+    assert f"msrctl remove --replica-ids {REPLICA}" in caught.value.hint
     assert _left(engine) == before
