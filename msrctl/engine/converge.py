@@ -20,6 +20,8 @@ FAILURES = 2
 REPLACING = ("ContainerSpec", "Resources", "RestartPolicy", "LogDriver", "ForceUpdate")
 PATIENCE_SECONDS = 6.0
 """How long a task may wait for a place, for example for a port that its predecessor still holds."""
+PATIENCE_BACK_SECONDS = 45.0
+"""The same on the way back: what is replaced may take its whole grace of 30 s to let go of its port."""
 
 
 def wait_running(
@@ -45,6 +47,7 @@ def wait_running(
     """
     end = time.monotonic() + timeout
     began = time.monotonic()
+    patience = PATIENCE_BACK_SECONDS if going_back else PATIENCE_SECONDS
     while True:
         found = engine.find("services", service)
         if found is None:
@@ -64,7 +67,7 @@ def wait_running(
         if len(failed) >= FAILURES:
             raise _failure(engine, service, failed, "its tasks fail")
         waiting = [t["Status"].get("Err") for t in current if t["Status"]["State"] == "pending"]
-        if any(waiting) and time.monotonic() - began > PATIENCE_SECONDS:
+        if any(waiting) and time.monotonic() - began > patience:
             raise _failure(engine, service, current, "no node can take it")
         if time.monotonic() > end:
             raise _failure(engine, service, current or tasks, f"it does not run after {timeout:.0f} s")

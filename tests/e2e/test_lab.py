@@ -122,7 +122,7 @@ def test_a_frozen_host_keeps_silent_and_goes_on_where_it_stood(swarm: Lab) -> No
     assert not serves(swarm[2], timeout=1)
     swarm[2].freeze(False)
     eventually(lambda: serves(swarm[2]), 20)
-    assert swarm[2].pids("busybox") == before
+    assert set(before) <= set(swarm[2].pids("busybox"))
 
 
 def test_a_pulled_cable_cuts_a_host_off_and_not_its_containers(swarm: Lab) -> None:

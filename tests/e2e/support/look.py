@@ -24,7 +24,7 @@ def objects(host: Host) -> dict[str, Any]:
     info = api.info()
     found: dict[str, Any] = {
         "swarm": info["Swarm"]["LocalNodeState"],
-        "containers": sorted(c["Id"] for c in api.containers(all=True)),
+        "containers": sorted(c["Id"] for c in api.containers(all=True) if not _is_past(c)),
         "volumes": sorted(v["Name"] for v in api.volumes()["Volumes"] or []),
         "networks": sorted((n["Name"], n["Id"]) for n in api.networks() if n["Name"] not in PREDEFINED),
         "images": sorted(i["Id"] for i in api.images()),
@@ -36,6 +36,12 @@ def objects(host: Host) -> dict[str, Any]:
             listed = [o for o in listed if o.get("DesiredState", "running") == "running"]
             found[kind] = sorted((o["ID"], o["Version"]["Index"]) for o in listed)
     return found
+
+
+def _is_past(container: JSON) -> bool:
+    """Whether it is of a task of a replica that has ended: the engine prunes those in its own time."""
+    service = (container.get("Labels") or {}).get("com.docker.swarm.service.name", "")
+    return container["State"] != "running" and service.startswith("dtr-")
 
 
 def untouched(host: Host, before: dict[str, Any]) -> bool:
@@ -52,7 +58,12 @@ def names(host: Host, kind: str) -> list[str]:
 
 
 def quiet(host: Host) -> bool:
-    """Whether the engine has finished with every update: until then it counts versions on by itself."""
+    """Whether the engine has finished with every update, and the containers of one-shots have left.
+
+    Until then it counts versions on by itself.
+    """
+    oneshots = {"label": "io.msrctl.component=oneshot"}
+    assert host.client.api.containers(all=True, filters=oneshots) == []
     listed = host.client.api.services() if installed(host) else []
     states = {s["Spec"]["Name"]: (s.get("UpdateStatus") or {}).get("State", "completed") for s in listed}
     assert all(state.endswith("completed") for state in states.values()), states
