@@ -52,7 +52,7 @@ def writing(file: str | None) -> Iterator[Descriptor]:
         if file is None:
             yield Descriptor(sys.stdout.fileno())
             return
-        with _renamed(Path(file)) as number:
+        with renamed(Path(file)) as number:
             yield Descriptor(number)
     except OSError as error:
         place = file or "standard output"
@@ -65,8 +65,12 @@ def writing(file: str | None) -> Iterator[Descriptor]:
 
 
 @contextlib.contextmanager
-def _renamed(path: Path) -> Iterator[int]:
-    """A new file that only its owner may read, renamed when the block ends well and all is on the disk."""
+def renamed(path: Path) -> Iterator[int]:
+    """A new file that only its owner may read, renamed when the block ends well and all is on the disk.
+
+    Arguments:
+        path: its name in the end; the block gets a descriptor to write to.
+    """
     beside = path.with_name(f".{path.name}.{uuid4().hex}.part")
     number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

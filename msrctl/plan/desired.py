@@ -60,6 +60,16 @@ def desired(cluster: Cluster) -> Desired:
     return Desired({names.NETWORK: _network(cluster)}, configs, cluster.secrets(), services, gates)
 
 
+def registry_labels(cluster: Cluster, replica: Replica) -> dict[str, str]:
+    """Labels of a replica's registry and of the volume that it has.
+
+    Arguments:
+        cluster: the document.
+        replica: one of its replicas.
+    """
+    return names.labels(cluster.id, replica.version, component="registry", replica=replica.id)
+
+
 def gate_of(cluster: Cluster, replica: Replica) -> JSON:
     """The gate of a replica's proxy as JSON that a journal can keep: its node, image, and volume's mount.
 
@@ -143,7 +153,7 @@ def _registry(cluster: Cluster, replica: Replica) -> tuple[str, JSON, dict[str, 
             files[path] = _config(cluster, "registry", path, bundle)
     if any(trusted.values()):
         env.append(f"SSL_CERT_DIR=/etc/ssl/certs:{CUSTOM_CA_DIR}")
-    labels = names.labels(cluster.id, replica.version, component="registry", replica=replica.id)
+    labels = registry_labels(cluster, replica)
     mount = backend(cluster.storage).mount(replica.id, labels)
     container: JSON = {
         "Image": replica.registry_image or replica.image,

@@ -111,8 +111,19 @@ def _out_of_turn(replica: str, steps: list[Step], gate: JSON) -> list[Step]:
     """
     if names.service("nginx", replica) not in {step.name for step in steps}:
         return steps
+    back = Step("open", "health", replica, "", "balancers come back", {"gate": gate})
+    return [drain_step(replica, gate), *steps, back]
+
+
+def drain_step(replica: str, gate: JSON) -> Step:
+    """Balancers are told to go elsewhere, for long enough that they do.
+
+    Arguments:
+        replica: its id.
+        gate: that of its proxy, as `desired.gate_of` gives it.
+    """
     undo = {"op": "gate", "name": f"draining at {replica}", "gate": gate, "clear": ["draining"]}
-    away = Step(
+    return Step(
         "close",
         "health",
         replica,
@@ -121,18 +132,27 @@ def _out_of_turn(replica: str, steps: list[Step], gate: JSON) -> list[Step]:
         {"gate": gate, "seconds": DRAIN_SECONDS},
         undo=(undo,),
     )
-    back = Step("open", "health", replica, "", "balancers come back", {"gate": gate})
-    return [away, *steps, back]
+
+
+def removal_step(name: str, found: JSON, cause: str) -> Step:
+    """A service goes; its undo brings it back as it was.
+
+    Arguments:
+        name: the service's.
+        found: the service as the engine lists it.
+        cause: why it goes.
+    """
+    undo = {"op": "restore", "kind": "services", "name": name, "spec": found["Spec"]}
+    return Step("remove", "service", name, "", cause, undo=(undo,))
 
 
 def surplus(wanted: Desired, observed: Observed) -> list[Step]:
     """Services of the cluster that the document does not ask for: of a replica that was being removed."""
-    steps = []
-    for name, found in observed.services.items():
-        if name not in wanted.services:
-            undo = {"op": "restore", "kind": "services", "name": name, "spec": found["Spec"]}
-            steps.append(Step("remove", "service", name, "", "the document does not name it", undo=(undo,)))
-    return steps
+    return [
+        removal_step(name, found, "the document does not name it")
+        for name, found in observed.services.items()
+        if name not in wanted.services
+    ]
 
 
 def drift(wanted: Desired, observed: Observed) -> dict[str, tuple[Change, ...]]:

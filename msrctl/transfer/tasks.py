@@ -48,14 +48,15 @@ def run(options: argparse.Namespace) -> Iterator[JSON]:
     With an owner, what ends well marks the new store as theirs, in the same run: nobody waits for two. A copy
     marks it first: if it is cut short, the next run knows whose tags those are.
     """
+    owner = Owner(**json.loads(options.owner)) if options.owner else None
     try:
         fine = True
-        if options.owner and options.action == "copy":
-            write_owner(open_side("new"), Owner(**json.loads(options.owner)))
+        if owner and options.action == "copy":
+            write_owner(open_side("new"), owner)
         for answer in ACTIONS[options.action](options):
             fine = fine and bool(answer.get("ok", True))
-            if options.owner and fine and answer["type"] == "result":
-                write_owner(open_side("new"), Owner(**json.loads(options.owner)))
+            if owner and fine and answer["type"] == "result":
+                write_owner(open_side("new"), owner)
             yield answer
     except StoreError as error:
         yield {"type": "result", "ok": False, "code": error.code, "error": str(error)}

@@ -14,6 +14,7 @@ from msrctl.errors import MsrctlError, Unreachable
 from msrctl.model import names
 from msrctl.secret import Secret
 from msrctl.workflows.stores import Side, on_stores
+from msrctl.workflows.swarm import takes_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,11 +37,7 @@ def a_replica(engine: Engine, cluster: Cluster, wanted: str | None) -> Replica:
 
     if wanted:
         return require_replica(cluster, wanted)
-    ready = {
-        node["ID"]
-        for node in engine.nodes()
-        if node["Status"]["State"] == "ready" and node["Spec"].get("Availability", "active") == "active"
-    }
+    ready = {node["ID"] for node in engine.nodes() if takes_work(node)}
     found = next((r for r in cluster.replicas if r.node_id in ready), None)
     if found is None:
         raise Unreachable(

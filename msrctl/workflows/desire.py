@@ -55,7 +55,6 @@ def next_document(
         WrongState: no such replica.
     """
     why: list[str] = []
-    kept = before.previous_storage
     if storage and storage != before.storage:
         first = before.replicas[0].id
         if backend(storage).identity(first) == backend(before.storage).identity(first):
@@ -86,7 +85,6 @@ def next_document(
         tls=tls,
         accounts=accounts,
         storage=storage or before.storage,
-        previous_storage=kept,
     )
     return after, why, warnings
 

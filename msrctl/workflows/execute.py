@@ -30,7 +30,7 @@ from msrctl.errors import (
 from msrctl.workflows.signals import signals_raise, signals_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from msrctl.engine.journal import Entry, Journal
     from msrctl.engine.lock import Lock
@@ -275,7 +275,7 @@ class Execution:
             return list(step.undo)
         match step.action, step.kind:
             case "create", "service":
-                made = _volumes_of(step, self._image) if self._fresh else []
+                made = volumes_undo(step, self._image) if self._fresh else []
                 return [{"op": "remove", "kind": "services", "name": step.name}, *made]
             case "create", kind if kind in KINDS:
                 return [{"op": "remove", "kind": KINDS[kind], "name": step.name}]
@@ -309,8 +309,14 @@ def secret_body(name: str, material: Secret, labels: dict[str, str]) -> dict[str
     return {"Name": name, "Data": base64.b64encode(data).decode(), "Labels": labels}
 
 
-def _volumes_of(step: Step, image: str) -> list[JSON]:
-    """Undo of the volumes that the engine makes because a service mounts them; only ours, by label."""
+def volumes_undo(step: Step, image: str, only: Collection[str] | None = None) -> list[JSON]:
+    """Undo of the volumes that the engine makes because a service mounts them; only ours, by label.
+
+    Arguments:
+        step: creates the service.
+        image: image id with msrctl in it, to remove a volume on another node with.
+        only: names of the volumes to take away; None: all.
+    """
     assert step.spec is not None
     template = step.spec["TaskTemplate"]
     node = template["Placement"]["Constraints"][0].removeprefix("node.id==")
@@ -323,5 +329,5 @@ def _volumes_of(step: Step, image: str) -> list[JSON]:
             "image": image,
         }
         for m in template["ContainerSpec"]["Mounts"]
-        if m["Type"] == "volume"
+        if m["Type"] == "volume" and (only is None or m["Source"] in only)
     ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msrctl.engine.observe import observe
 from msrctl.engine.oneshot import sweep_oneshots
-from msrctl.errors import MsrctlError, UsageFault, WrongState
+from msrctl.errors import MsrctlError
 from msrctl.model.results import FinalizeResult
 from msrctl.plan.desired import desired
 from msrctl.plan.planner import plan
@@ -14,8 +14,7 @@ from msrctl.plan.step import Plan, Step
 from msrctl.storage import backend
 from msrctl.workflows import probe, recover
 from msrctl.workflows.apply import Transition, apply
-from msrctl.workflows.preflight import NOTHING
-from msrctl.workflows.session import lock, open_engine, require_deployment
+from msrctl.workflows.session import lock, open_engine, require_deployment, require_yes
 from msrctl.workflows.signals import signals_raise
 from msrctl.workflows.storage import previous
 from msrctl.workflows.stores import CHECK_SECONDS, Side, on_stores
@@ -47,7 +46,7 @@ def finalize(request: FinalizeRequest, report: Reporter) -> FinalizeResult:
         recover.refuse_if_interrupted(engine)
         change, words = _change(engine, report, require_deployment(engine))
         report.plan(change.plan)
-        _confirm(request, report, words)
+        require_yes(report, "finalize", f"Give up the way back to {words}?", yes=request.yes)
         apply(engine, report, held, request.common, change)
     return FinalizeResult(change.plan, changed=True, forgotten=words)
 
@@ -95,17 +94,3 @@ def _unmark(engine: DockerEngine, report: Reporter, before: Cluster) -> Callable
             report.warn(f"{step.name} keeps its marker, which only says whose it was: {trouble}")
 
     return act
-
-
-def _confirm(request: FinalizeRequest, report: Reporter, words: str) -> None:
-    if request.yes:
-        return
-    if not report.interactive:
-        raise UsageFault(
-            "finalize needs a confirmation, and there is no terminal to ask on",
-            code="CONFIRM",
-            state=NOTHING,
-            hint="Add --yes.",
-        )
-    if not report.confirm(f"Give up the way back to {words}?"):
-        raise WrongState("not confirmed", code="NOT-CONFIRMED", state=NOTHING)

@@ -21,7 +21,7 @@ from msrctl.workflows.apply import Transition, apply
 from msrctl.workflows.preflight import NOTHING
 from msrctl.workflows.session import lock, open_engine, require_deployment, require_replica
 from msrctl.workflows.signals import signals_raise
-from msrctl.workflows.swarm import choose_node, nodes
+from msrctl.workflows.swarm import choose_node, nodes, takes_work
 
 if TYPE_CHECKING:
     from msrctl.engine.docker import DockerEngine
@@ -105,13 +105,7 @@ def _change(
 def _node(engine: DockerEngine, before: Cluster, request: JoinRequest) -> Node:
     taken = {r.node_id: r for r in before.replicas}
     if request.node is None:
-        free = [
-            n
-            for n in engine.nodes()
-            if n["ID"] not in taken
-            and n["Status"]["State"] == "ready"
-            and n["Spec"].get("Availability") == "active"
-        ]
+        free = [n for n in engine.nodes() if n["ID"] not in taken and takes_work(n)]
         if len(free) == 1:
             return choose_node(engine, free[0]["ID"])
         known = ", ".join(sorted(n["Description"]["Hostname"] for n in free)) or "none"
@@ -211,7 +205,7 @@ def _preflight(
     node: Node,
     request: JoinRequest,
 ) -> None:
-    image = preflight.Image(replica.image, replica.image_reference, replica.version)
+    image = preflight.image_of(replica)
     with report.step("preflight", node.name) as progress:
         checks = preflight.check_node(
             engine,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,15 @@ def owner_of(cluster: Cluster) -> Owner:
     assert cluster.storage.store_id
     since = datetime.now(UTC).isoformat(timespec="seconds")
     return Owner(cluster.storage.store_id, cluster.id, cluster.url(), since)
+
+
+def owner_options(cluster: Cluster) -> tuple[str, str]:
+    """Arguments of a task on stores that mark the new one as the cluster's.
+
+    Arguments:
+        cluster: a document whose store has an id.
+    """
+    return "--owner", json.dumps(asdict(owner_of(cluster)), sort_keys=True)
 
 
 def refuse_foreign_owner(

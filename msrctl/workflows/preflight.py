@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from msrctl.engine.protocol import Engine
+    from msrctl.model.cluster import Replica
     from msrctl.storage.backend import Backend
     from msrctl.storage.nfs import NfsBackend
     from msrctl.workflows.swarm import Node
@@ -41,6 +42,11 @@ class Image:
     id: str
     reference: str
     version: str
+
+
+def image_of(replica: Replica) -> Image:
+    """The image that a replica runs."""
+    return Image(replica.image, replica.image_reference, replica.version)
 
 
 def find_image(engine: Engine, reference: str, *, default_version: str) -> Image:

@@ -202,7 +202,7 @@ def _preflight(engine: DockerEngine, report: Reporter, before: Cluster, after: C
         held = {old.http_port, old.https_port} if old else set()
         ports = [p for p in (replica.http_port, replica.https_port) if p not in held]
         if ports:
-            image = preflight.Image(replica.image, replica.image_reference, replica.version)
+            image = preflight.image_of(replica)
             checks += preflight.check_node(engine, node=known[replica.node_id], image=image, ports=ports)
     if checks:
         with report.step("preflight") as progress:

@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING
 from msrctl.engine.observe import observe
 from msrctl.engine.oneshot import sweep_oneshots
 from msrctl.engine.volumes import remove_volume
-from msrctl.errors import MsrctlError, UsageFault, WrongState
+from msrctl.errors import MsrctlError, WrongState
 from msrctl.model import names
 from msrctl.model.results import RemoveResult
 from msrctl.plan.desired import desired, gate_of
-from msrctl.plan.planner import DRAIN_SECONDS, plan
+from msrctl.plan.planner import drain_step, plan, removal_step
 from msrctl.plan.step import Plan, Step
 from msrctl.storage import backend
 from msrctl.workflows import probe, recover
 from msrctl.workflows.apply import Transition, apply
 from msrctl.workflows.preflight import NOTHING
-from msrctl.workflows.session import lock, open_engine, require_deployment, require_replica
+from msrctl.workflows.session import lock, open_engine, require_deployment, require_replica, require_yes
 from msrctl.workflows.signals import signals_raise
+from msrctl.workflows.swarm import ready_nodes
 
 if TYPE_CHECKING:
     from msrctl.engine.docker import DockerEngine
+    from msrctl.engine.protocol import JSON
     from msrctl.model.cluster import Cluster, Replica
     from msrctl.model.requests import RemoveRequest
     from msrctl.workflows.reporter import Reporter
@@ -100,40 +102,21 @@ def _change(
 
 
 def _dead(engine: DockerEngine, gone: tuple[Replica, ...]) -> tuple[Replica, ...]:
-    ready = {n["ID"] for n in engine.nodes() if n["Status"]["State"] == "ready"}
+    ready = ready_nodes(engine)
     return tuple(r for r in gone if r.node_id not in ready)
 
 
-def _steps(
-    before: Cluster, replica: Replica, services: dict[str, dict[str, object]], *, alive: bool
-) -> list[Step]:
-    steps = []
-    if alive:
-        gate = gate_of(before, replica)
-        undo = {"op": "gate", "name": f"draining at {replica.id}", "gate": gate, "clear": ["draining"]}
-        away = {"gate": gate, "seconds": DRAIN_SECONDS}
-        words = f"for {DRAIN_SECONDS:.0f} s"
-        steps.append(Step("close", "health", replica.id, words, "balancers go elsewhere", away, undo=(undo,)))
-    for component in ("nginx", "registry"):
-        name = names.service(component, replica.id)
-        if name in services:
-            back = {"op": "restore", "kind": "services", "name": name, "spec": services[name]["Spec"]}
-            steps.append(Step("remove", "service", name, "", f"of replica {replica.id}", undo=(back,)))
+def _steps(before: Cluster, replica: Replica, services: dict[str, JSON], *, alive: bool) -> list[Step]:
+    steps = [drain_step(replica.id, gate_of(before, replica))] if alive else []
+    own = (names.service(component, replica.id) for component in ("nginx", "registry"))
+    steps += [removal_step(n, services[n], f"of replica {replica.id}") for n in own if n in services]
     return steps
 
 
 def _confirm(request: RemoveRequest, report: Reporter, gone: tuple[Replica, ...]) -> None:
-    if not request.remove_data or request.yes:
-        return
-    if not report.interactive:
-        raise UsageFault(
-            "--remove-data needs a confirmation, and there is no terminal to ask on",
-            code="CONFIRM",
-            state=NOTHING,
-            hint="Add --yes.",
-        )
-    if not report.confirm(f"Delete the image volumes of {', '.join(r.id for r in gone)} as well?"):
-        raise WrongState("not confirmed", code="NOT-CONFIRMED", state=NOTHING)
+    if request.remove_data:
+        question = f"Delete the image volumes of {', '.join(r.id for r in gone)} as well?"
+        require_yes(report, "--remove-data", question, yes=request.yes)
 
 
 def _remove_volumes(
@@ -148,7 +131,7 @@ def _remove_volumes(
     What a node has of an export is a mount: it goes by its label, once no container uses it any more; the
     images are the server's.
     """
-    ready = {n["ID"] for n in engine.nodes() if n["Status"]["State"] == "ready"}
+    ready = ready_nodes(engine)
     for replica in gone:
         if replica.node_id not in ready:
             continue

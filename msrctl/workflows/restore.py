@@ -24,6 +24,7 @@ from msrctl.storage import backend
 from msrctl.workflows import gates, preflight, probe, recover, registry_image, storage
 from msrctl.workflows.apply import Transition, apply
 from msrctl.workflows.backup_file import Opened, opened
+from msrctl.workflows.execute import volumes_undo
 from msrctl.workflows.install import LEAVES, check_node, refuse_if_installed, swarm_words
 from msrctl.workflows.material import Material
 from msrctl.workflows.restore_document import document, wanted_store
@@ -122,7 +123,7 @@ class _Restoring:
         for warning in warnings:
             report.warn(warning)
         report.info(f"Storage: {backend(cluster.storage).words(replica.id)}")
-        fresh_volume = _is_missing(engine, cluster, node)
+        fresh_volume = storage.missing_volume(engine, cluster.storage, cluster.replicas[0])
         with storage.volume_removed_unless_kept(engine, replica, cluster.storage, keep=not request.dry_run):
             sweep_oneshots(engine)
             cluster = storage.prepare_install(engine, report, cluster, material, adopt=request.adopt_storage)
@@ -172,7 +173,7 @@ class _Restoring:
         material: Material,
         judge: Judge,
         *,
-        fresh_volume: bool,
+        fresh_volume: str | None,
     ) -> Plan:
         replica = cluster.replicas[0]
         title = f"restore replica {replica.id} on {node.name}"
@@ -270,32 +271,11 @@ def _at_hand(request: RestoreRequest) -> Iterator[Opened]:
         yield Opened(kept, request.keys)
 
 
-def _is_missing(engine: DockerEngine, cluster: Cluster, node: Node) -> bool:
-    """Whether the volume for the images is surely not there yet: only then an undo may take it away."""
-    mount = backend(cluster.storage).mount(cluster.replicas[0].id, {})
-    if cluster.storage.kind != "volume" or mount is None or not node.is_endpoint:
-        return False
-    return engine.find("volumes", mount["Source"]) is None
-
-
-def _with_undo(step: Step, cluster: Cluster, *, fresh_volume: bool) -> Step:
+def _with_undo(step: Step, cluster: Cluster, *, fresh_volume: str | None) -> Step:
     """A service's step with an undo that takes away the volumes that it makes, and never one with images."""
-    if (step.action, step.kind) != ("create", "service") or step.spec is None:
+    if (step.action, step.kind) != ("create", "service"):
         return step
     replica = cluster.replicas[0]
-    ours = {names.gate_volume(replica.id)}
-    mount = backend(cluster.storage).mount(replica.id, {})
-    if fresh_volume and mount is not None:
-        ours.add(mount["Source"])
-    volumes = [
-        {
-            "op": "remove-volume",
-            "name": m["Source"],
-            "node": replica.node_id,
-            "labels": m["VolumeOptions"]["Labels"],
-            "image": replica.image,
-        }
-        for m in step.spec["TaskTemplate"]["ContainerSpec"]["Mounts"]
-        if m["Type"] == "volume" and m["Source"] in ours
-    ]
+    ours = {names.gate_volume(replica.id), *([fresh_volume] if fresh_volume else [])}
+    volumes = volumes_undo(step, replica.image, only=ours)
     return replace(step, undo=({"op": "remove", "kind": "services", "name": step.name}, *volumes))

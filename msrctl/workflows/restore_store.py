@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import secrets as random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from msrctl import __version__
 from msrctl.backup import layout
 from msrctl.backup.content import Unpacked, read_manifests
 from msrctl.backup.judge import Judge
 from msrctl.backup.reader import Reader
-from msrctl.engine.oneshot import config_at
-from msrctl.engine.protocol import ApiError
-from msrctl.errors import MsrctlError, VerifyFailed
-from msrctl.model import names
+from msrctl.errors import VerifyFailed
+from msrctl.plan.desired import registry_labels
 from msrctl.storage import backend
 from msrctl.transfer.inventory import blob_key
 from msrctl.transfer.writeback import DROP, MANIFEST, packages
 from msrctl.workflows import backup_layers, collect
 from msrctl.workflows.preflight import NOTHING
-from msrctl.workflows.stores import COMPONENT, FOREVER, Side, on_stores, trial_secrets
+from msrctl.workflows.stores import FOREVER, Side, on_stores, passing_configs, trial_secrets
 
 if TYPE_CHECKING:
     from msrctl.backup.check import Backup
     from msrctl.backup.reader import Member
-    from msrctl.engine.protocol import JSON, Engine
+    from msrctl.engine.protocol import Engine
     from msrctl.model.cluster import Cluster
     from msrctl.workflows.backup_file import Opened
     from msrctl.workflows.material import Material
@@ -69,7 +64,7 @@ class StoreWork:
             VerifyFailed: RESTORE-MISSING: tags of the backup could not be pulled.
         """
         replica = cluster.replicas[0]
-        labels = names.labels(cluster.id, replica.version, component="registry", replica=replica.id)
+        labels = registry_labels(cluster, replica)
         words = backend(cluster.storage).words(replica.id)
         # The same texts of digests for both inventories: each is kept once.
         there = Unpacked(digests=self._found.unpacked.digests)
@@ -144,14 +139,8 @@ class StoreWork:
             yield Reader(source)
 
     def _send(self, cluster: Cluster, batch: list[bytes]) -> None:
-        references: list[JSON] = []
-        try:
-            for number, package in enumerate(batch):
-                name = f"dtr-package-{random.token_hex(6)}"
-                references.append(config_at(name, f"/run/msrctl/package-{number:03d}"))
-                labels = names.labels(cluster.id, __version__, component=COMPONENT)
-                data = base64.b64encode(package).decode()
-                self._engine.create("configs", {"Name": name, "Labels": labels, "Data": data})
+        files = {f"package-{number:03d}": ("package", package) for number, package in enumerate(batch)}
+        with passing_configs(self._engine, cluster.id, files) as references:
             answer = on_stores(
                 self._engine,
                 cluster.replicas[0],
@@ -161,15 +150,7 @@ class StoreWork:
                 configs=references,
                 timeout=FOREVER,
             )
-        finally:
-            for reference in references:
-                with contextlib.suppress(ApiError):
-                    self._engine.remove("configs", reference["ConfigName"])
-        if not answer.ok:
-            raise MsrctlError(
-                f"the store does not take what is written back: {answer.result.get('error')}",
-                code=str(answer.result.get("code", "STORE")),
-            )
+        answer.require("the store does not take what is written back")
         self.written += int(answer.result["written"])
 
 

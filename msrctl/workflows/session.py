@@ -9,7 +9,7 @@ from msrctl.engine.connect import connect
 from msrctl.engine.journal import Journal
 from msrctl.engine.lock import Lock
 from msrctl.engine.state import StateStore
-from msrctl.errors import WrongState
+from msrctl.errors import UsageFault, WrongState
 from msrctl.model.cluster import Cluster
 from msrctl.workflows.swarm import swarm_state
 
@@ -74,6 +74,32 @@ def require_replica(cluster: Cluster, ident: str) -> Replica:
             hint=f"The replicas are: {', '.join(r.id for r in cluster.replicas)}.",
         )
     return found
+
+
+def require_yes(report: Reporter, what: str, question: str, *, yes: bool) -> None:
+    """Asks a person; a script must have said --yes.
+
+    Arguments:
+        report: whom to ask.
+        what: what needs the confirmation.
+        question: for yes or no.
+        yes: whether it is confirmed already.
+
+    Raises:
+        UsageFault: there is nobody to ask (CONFIRM).
+        WrongState: the answer was no (NOT-CONFIRMED).
+    """
+    if yes:
+        return
+    if not report.interactive:
+        raise UsageFault(
+            f"{what} needs a confirmation, and there is no terminal to ask on",
+            code="CONFIRM",
+            state="Nothing was changed.",
+            hint="Add --yes.",
+        )
+    if not report.confirm(question):
+        raise WrongState("not confirmed", code="NOT-CONFIRMED", state="Nothing was changed.")
 
 
 def lock(engine: DockerEngine, common: CommonRequest, report: Reporter) -> Lock:

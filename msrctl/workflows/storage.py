@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from msrctl.engine.volumes import remove_volume
 from msrctl.errors import MsrctlError, UsageFault, VerifyFailed, WrongState
 from msrctl.model import names
 from msrctl.model.cluster import Storage
+from msrctl.plan.desired import registry_labels
 from msrctl.plan.step import Step
 from msrctl.plan.switch import Policy, Switch
 from msrctl.storage import backend, from_nfs_options, from_volume_option
 from msrctl.storage.nfs import NfsBackend, parse_url
-from msrctl.workflows import preflight
-from msrctl.workflows.owners import is_in_use, owner_of, refuse_foreign_owner
+from msrctl.workflows import gates, preflight
+from msrctl.workflows.owners import is_in_use, owner_options, refuse_foreign_owner
 from msrctl.workflows.stores import CHECK_SECONDS, Side, on_stores, trial_secrets
 from msrctl.workflows.swarm import nodes
 from msrctl.workflows.switch import Switching
@@ -187,8 +187,8 @@ def prepare(
             if is_in_use(engine, before, trial, owner, erasing=request.reinitialize_storage):
                 return _reconfigured(before, wanted, same_secrets, material, request)
             # A copy made by hand has the marker of its original: two stores must not have one id.
-            known = owner["store"] if owner else before.storage.store_id
-            found_id = known if known and known != before.storage.store_id else names.new_id()
+            another = owner is not None and owner["store"] != before.storage.store_id
+            found_id = owner["store"] if owner and another else names.new_id()
             storage = replace(wanted, store_id=found_id)
             policy = policy_of(request)
             switch = Switch(before, replace(before, storage=storage), policy, {})
@@ -248,14 +248,10 @@ def mark(engine: Engine, cluster: Cluster) -> None:
         cluster.id,
         "mark",
         new=Side(cluster.storage, writable=True),
-        options=("--owner", json.dumps(asdict(owner_of(cluster)), sort_keys=True)),
+        options=owner_options(cluster),
         timeout=CHECK_SECONDS,
     )
-    if not answer.ok:
-        raise MsrctlError(
-            f"the store cannot be marked as this cluster's: {answer.result.get('error')}",
-            code=str(answer.result.get("code", "STORE")),
-        )
+    answer.require("the store cannot be marked as this cluster's")
 
 
 def check_everywhere(
@@ -280,30 +276,30 @@ def check_everywhere(
     owner: JSON | None = None
     same: list[str] = []
     known = nodes(engine)
-    with report.step("store", _words(trial, cluster)) as progress:
+    words = _words(trial, cluster)
+    with report.step("store", words) as progress:
         for replica in cluster.replicas:
             node = known[replica.node_id]
-            image = preflight.Image(replica.image, replica.image_reference, replica.version)
+            image = preflight.image_of(replica)
             try:
                 answer = on_stores(
                     engine,
                     replica,
                     cluster.id,
                     "check",
-                    new=Side(trial, writable=True, labels=_labels(cluster, replica)),
+                    new=Side(trial, writable=True, labels=registry_labels(cluster, replica)),
                     held=in_force.secrets if in_force and in_force.kind == trial.kind else {},
                     timeout=CHECK_SECONDS,
                 )
             except MsrctlError as error:
                 raise preflight.explain(error, node, image, backend(trial), replica.id) from error
-            words = _words(trial, cluster)
             checks += [preflight.store_check(line, node, words) for line in answer.of("check")]
             if not answer.ok and not answer.of("check"):
                 checks.append(preflight.failed_store(answer.result, node, words))
             owner = owner or answer.result.get("owner")
             same = answer.result.get("same_secrets", [])
         passed = preflight.require(checks)
-        progress.detail(f"{_words(trial, cluster)}: {', '.join(c.detail for c in passed[-1:])}")
+        progress.detail(f"{words}: {', '.join(c.detail for c in passed[-1:])}")
     return owner, same
 
 
@@ -319,7 +315,7 @@ def nfs_probed(engine: Engine, report: Reporter, replicas: tuple[Replica, ...], 
     known = nodes(engine)
     with report.step("NFS", store.address.url) as progress:
         for replica in replicas:
-            image = preflight.Image(replica.image, replica.image_reference, replica.version)
+            image = preflight.image_of(replica)
             checks, store = preflight.check_nfs(engine, node=known[replica.node_id], image=image, store=store)
             preflight.require(checks)
         progress.detail(store.words())
@@ -370,25 +366,30 @@ def volume_removed_unless_kept(
     engine: Engine, replica: Replica, wanted: Storage, *, keep: bool
 ) -> Iterator[None]:
     """Takes away a volume that only exists because it was tried, if the block fails or nothing follows."""
-    name = backend(wanted).mount(replica.id, {})
-    fresh = (
-        wanted.kind == "volume"
-        and name is not None
-        and engine.info()["Swarm"]["NodeID"] == replica.node_id
-        and engine.find("volumes", name["Source"]) is None
-    )
+    fresh = missing_volume(engine, wanted, replica)
     done = False
     try:
         yield
         done = True
     finally:
-        if fresh and name is not None and not (done and keep):
+        if fresh and not (done and keep):
             with contextlib.suppress(MsrctlError):
-                remove_volume(engine, name["Source"], replica.node_id, {names.LABEL_REPLICA: replica.id})
+                remove_volume(engine, fresh, replica.node_id, {names.LABEL_REPLICA: replica.id})
 
 
-def _labels(cluster: Cluster, replica: Replica) -> dict[str, str]:
-    return names.labels(cluster.id, replica.version, component="registry", replica=replica.id)
+def missing_volume(engine: Engine, storage: Storage, replica: Replica) -> str | None:
+    """The name of the volume for the images if it is surely not there yet: only then it may be taken away.
+
+    Arguments:
+        engine: a manager; only its own node's volumes can be seen.
+        storage: the store in question.
+        replica: whose volume.
+    """
+    mount = backend(storage).mount(replica.id, {})
+    if storage.kind != "volume" or mount is None or engine.info()["Swarm"]["NodeID"] != replica.node_id:
+        return None
+    name = str(mount["Source"])
+    return None if engine.find("volumes", name) else name
 
 
 def _words(storage: Storage, cluster: Cluster) -> str:
@@ -416,7 +417,7 @@ def require_same_store(engine: Engine, report: Reporter, cluster: Cluster, repli
     if cluster.storage.store_id is None:
         cluster = replace(cluster, storage=replace(cluster.storage, store_id=names.new_id()))
         mark(engine, cluster)
-    alone = replace(cluster, replicas=(replica,))
+    alone = gates.only(cluster, replica)
     owner, _ = check_everywhere(engine, report, alone, cluster.storage, in_force=None)
     if owner is None or owner["store"] != cluster.storage.store_id:
         seen = f"one that is marked as {owner['url']}'s" if owner else "one without this cluster's marker"

@@ -63,6 +63,22 @@ class StoreAnswer:
         """Whether all is well."""
         return bool(self.result["ok"])
 
+    def require(self, doing: str = "") -> StoreAnswer:
+        """The answer itself, if all is well.
+
+        Arguments:
+            doing: what was not done, put before the task's own words.
+
+        Raises:
+            MsrctlError: with the task's code.
+        """
+        if self.ok:
+            return self
+        error = self.result.get("error")
+        raise MsrctlError(
+            f"{doing}: {error}" if doing else str(error), code=str(self.result.get("code", "STORE"))
+        )
+
     def of(self, kind: str) -> list[JSON]:
         """The lines of one type."""
         return [line for line in self.lines if line.get("type") == kind]
@@ -157,18 +173,34 @@ def _described(
     engine: Engine, cluster: str, replica: Replica, sides: Mapping[str, Side]
 ) -> Iterator[list[JSON]]:
     """The descriptions of the stores as configs while the block runs; they hold no secrets."""
-    references = []
+    texts = {
+        name: json.dumps(_description(side.storage, replica), sort_keys=True) for name, side in sides.items()
+    }
+    files = {f"{name}.json": (f"store-{name}", text.encode()) for name, text in texts.items()}
+    with passing_configs(engine, cluster, files) as references:
+        yield references
+
+
+@contextlib.contextmanager
+def passing_configs(
+    engine: Engine, cluster: str, files: Mapping[str, tuple[str, bytes]]
+) -> Iterator[list[JSON]]:
+    """Files for a one-shot, below /run/msrctl, as configs for as long as the block runs: references to them.
+
+    Arguments:
+        engine: a manager.
+        cluster: the cluster's id, for labels; what a killed run leaves is swept by the next.
+        files: name of the file to what it is, for the config's name, and its content: no secrets.
+    """
+    references: list[JSON] = []
     try:
-        for name, side in sides.items():
-            text = json.dumps(_description(side.storage, replica), sort_keys=True)
+        for file, (what, content) in files.items():
             # A name of its own for each run: one that removes its own must not take another's away.
-            config = f"dtr-store-{name}-{random.token_hex(6)}"
+            config = f"dtr-{what}-{random.token_hex(6)}"
             labels = names.labels(cluster, __version__, component=COMPONENT)
-            references.append(config_at(config, f"/run/msrctl/{name}.json"))
-            engine.create(
-                "configs",
-                {"Name": config, "Labels": labels, "Data": base64.b64encode(text.encode()).decode()},
-            )
+            references.append(config_at(config, f"/run/msrctl/{file}"))
+            data = base64.b64encode(content).decode()
+            engine.create("configs", {"Name": config, "Labels": labels, "Data": data})
         yield references
     finally:
         for reference in references:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
-import tempfile
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from msrctl.backup.output import Descriptor, renamed
 from msrctl.errors import MsrctlError
 from msrctl.model.results import SupportBundleResult
 from msrctl.workflows.bundle_parts import Parts
@@ -69,23 +68,8 @@ def write_whole(path: Path, content: bytes) -> None:
         MsrctlError: BUNDLE-WRITE.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as target:
-                os.fchmod(target.fileno(), MODE)
-                target.write(content)
-                target.flush()
-                os.fsync(target.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        with renamed(path) as number:
+            Descriptor(number).write(content)
     except OSError as error:
         raise MsrctlError(
             f"the bundle cannot be written to {path}: {error.strerror or error}",

@@ -101,6 +101,16 @@ def nodes(engine: Engine) -> dict[str, Node]:
     return {raw["ID"]: _node(raw, own) for raw in engine.nodes()}
 
 
+def ready_nodes(engine: Engine) -> frozenset[str]:
+    """Ids of the nodes that answer."""
+    return frozenset(n["ID"] for n in engine.nodes() if n["Status"]["State"] == "ready")
+
+
+def takes_work(node: JSON) -> bool:
+    """Whether a node, as the engine lists it, answers and may be given tasks."""
+    return bool(node["Status"]["State"] == "ready") and node["Spec"].get("Availability", "active") == "active"
+
+
 def choose_node(engine: Engine, wanted: str | None) -> Node:
     """The node for a replica: by host name or id, else the endpoint's own.
 

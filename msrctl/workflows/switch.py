@@ -7,22 +7,22 @@ nothing.
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msrctl.errors import MsrctlError, VerifyFailed, WrongState
 from msrctl.model import names
+from msrctl.plan.desired import registry_labels
 from msrctl.plan.switch import Policy, policy_line
 from msrctl.workflows import differences, gates, probe
-from msrctl.workflows.owners import owner_of
+from msrctl.workflows.owners import owner_options
 from msrctl.workflows.preflight import NOTHING
 from msrctl.workflows.stores import Side, on_stores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from msrctl.engine.protocol import JSON, Engine
     from msrctl.model.cluster import Storage
@@ -173,7 +173,7 @@ class Switching:
             answer = self._on(
                 "copy",
                 self.switch.after.storage,
-                owner=self._owner,
+                marks=True,
                 watch=lambda line: progress.detail(differences.progress_words(line, began)),
             )
             if not answer.ok:
@@ -182,7 +182,7 @@ class Switching:
 
     def _erase(self, _: Step) -> None:
         with self.report.step("erase", f"all tags in {self.switch.new_words}") as progress:
-            answer = _require(self._on("erase", self.switch.after.storage, old=False))
+            answer = self._on("erase", self.switch.after.storage, old=False).require()
             progress.detail(f"{answer.result['erased']:,} objects of {self.switch.new_words}")
 
     def _freeze(self, _: Step) -> None:
@@ -194,15 +194,15 @@ class Switching:
 
     def _verify(self, _: Step) -> None:
         """Nobody writes now: the rest is copied, the stores are compared, the new one gets its marker."""
-        owner, storage = self._owner, self.switch.after.storage
+        storage = self.switch.after.storage
         with self.report.step("verify") as progress:
             match self.switch.policy:
                 case Policy.COPY:
-                    answer = self._on("delta", storage, owner=owner)
+                    answer = self._on("delta", storage, marks=True)
                 case Policy.EXACT:
-                    answer = self._on("compare", storage, owner=owner)
+                    answer = self._on("compare", storage, marks=True)
                 case _:
-                    _require(self._on("mark", storage, owner=owner, old=False))
+                    self._on("mark", storage, marks=True, old=False).require()
                     progress.detail("the new store is marked as this cluster's")
                     return
             if not answer.ok:
@@ -238,20 +238,16 @@ class Switching:
 
     # -- tools
 
-    @property
-    def _owner(self) -> str:
-        return json.dumps(asdict(owner_of(self.switch.after)), sort_keys=True)
-
     def _on(
         self,
         action: str,
         storage: Storage,
         *,
         old: bool = True,
-        owner: str = "",
+        marks: bool = False,
         watch: Callable[[JSON], None] | None = None,
     ) -> StoreAnswer:
-        options: tuple[str, ...] = ("--owner", owner) if owner else ()
+        options: tuple[str, ...] = owner_options(self.switch.after) if marks else ()
         if self.verify_digests and action in {"copy", "delta"}:
             options += ("--verify-digests",)
         before = self.switch.before.storage
@@ -261,20 +257,11 @@ class Switching:
             self.switch.after.id,
             action,
             new=Side(
-                storage, writable=action not in {"compare", "resolve"} or bool(owner), labels=self._labels()
+                storage,
+                writable=marks or action not in {"compare", "resolve"},
+                labels=registry_labels(self.switch.after, self.switch.first),
             ),
             old=Side(before) if old else None,
             options=options,
             watch=watch,
         )
-
-    def _labels(self) -> Mapping[str, str]:
-        """Labels of the volume that the registry will have, for one that a task makes by mounting it."""
-        first = self.switch.first
-        return names.labels(self.switch.after.id, first.version, component="registry", replica=first.id)
-
-
-def _require(answer: StoreAnswer) -> StoreAnswer:
-    if not answer.ok:
-        raise MsrctlError(str(answer.result.get("error")), code=str(answer.result.get("code", "STORE")))
-    return answer

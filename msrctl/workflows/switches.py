@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from msrctl.engine.observe import observe
@@ -110,7 +111,7 @@ def resume(
     words = f"generation {after.generation}" if not switch.served else ""
     plan = switch_plan("finish what was interrupted", wanted, observed, {}, words, switch)
     change = _transition(engine, _switching(engine, report, request, switch), plan, observed, None)
-    return Transition(**{**change.__dict__, "journal": journal})
+    return replace(change, journal=journal)
 
 
 def _switch(before: Cluster, after: Cluster, policy: Policy, *, served: bool = False) -> Switch:

@@ -14,6 +14,7 @@ import pytest
 from cli_support import run
 from plan_support import CLUSTER, NGINX, REGISTRY, REPLICA, Recorder, an_engine, put
 
+from msrctl.backup import output
 from msrctl.engine.journal import Journal, JournalHeader
 from msrctl.engine.lock import Lock
 from msrctl.engine.logstream import Record
@@ -250,7 +251,7 @@ def test_the_file_is_its_owners_only_and_whole_or_not_there(
     target.write_text("of before")
     target.chmod(0o644)
     with monkeypatch.context() as broken:
-        broken.setattr(support_bundle.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
+        broken.setattr(output.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
         with pytest.raises(MsrctlError) as caught:
             bundle(tmp_path)
     assert caught.value.code == "BUNDLE-WRITE"
