@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING
 
 from msrctl.images.errors import ImageError
 from msrctl.images.inventory import ImageEntry, find, image_id, missing, tag_unversioned
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     import docker
 
 _CHUNK = 1 << 20
-
-
-class Readable(Protocol):
-    """What can be read piece by piece, such as an open file."""
-
-    def read(self, size: int, /) -> bytes:
-        """Up to so many bytes, or as they come; empty at the end."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +105,7 @@ def _write_failure(reference: str, destination: Path | IO[bytes], error: OSError
     )
 
 
-def load(api: docker.APIClient, source: Path | Readable, progress: Progress = silent) -> LoadResult:
+def load(api: docker.APIClient, source: Path | IO[bytes], progress: Progress = silent) -> LoadResult:
     """Loads images from the format of ``docker save``; one of ours is tagged ``latest`` too.
 
     Arguments:
@@ -137,7 +130,7 @@ def load(api: docker.APIClient, source: Path | Readable, progress: Progress = si
     return _load(api, source, "the stream", progress)
 
 
-def _load(api: docker.APIClient, stream: Readable, name: str, progress: Progress) -> LoadResult:
+def _load(api: docker.APIClient, stream: IO[bytes], name: str, progress: Progress) -> LoadResult:
     from docker.errors import APIError
 
     failure = None
@@ -165,6 +158,6 @@ def _load(api: docker.APIClient, stream: Readable, name: str, progress: Progress
     return LoadResult(tuple(find(api, reference) for reference in references))
 
 
-def _chunks(stream: Readable) -> Iterator[bytes]:
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
     while chunk := stream.read(_CHUNK):
         yield chunk
