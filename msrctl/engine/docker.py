@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from msrctl.engine import faults
 from msrctl.engine.logstream import LogReader, Record, records_as_they_come, records_of, unix_stamp
-from msrctl.engine.protocol import JSON, MINIMUM_API, ApiError, Kind, NotFound
+from msrctl.engine.protocol import JSON, MINIMUM_API, ApiError, Conflict, Kind, NotFound
 from msrctl.errors import MsrctlError, WrongState
 from msrctl.model import names
 
@@ -229,6 +229,15 @@ class DockerEngine:
         """Containers of the endpoint's own node, running or not, that carry all the labels."""
         params = {"all": "1", **_filters(_label_filter(labels))}
         return cast("list[JSON]", self._get("/containers/json", params=params, doing="list containers"))
+
+    def remove_container(self, ident: str) -> bool:
+        """Stops and removes a container of the endpoint's own node; False if it was gone or is going."""
+        path, doing = f"/containers/{quote(ident, safe='')}", f"remove container {ident}"
+        try:
+            self._call("DELETE", path, params={"force": "1"}, doing=doing)
+        except (NotFound, Conflict):  # 409: "removal of container ... is already in progress"
+            return False
+        return True
 
     # -- plumbing ----------------------------------------------------------------------------------
 

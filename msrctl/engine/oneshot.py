@@ -151,17 +151,28 @@ def secret_at(name: str, target: str) -> JSON:
 def sweep_oneshots(engine: Engine, *, older_than: float = 900.0) -> list[str]:
     """Removes one-shots that a killed msrctl left behind; returns their names.
 
+    On the endpoint's own node also containers of one-shots that the swarm knows no more. An engine that loses
+    its power while it removes a task forgets the container (Docker Engine 20.10, seen in
+    tests/e2e/test_switch_kill.py), which would keep its volume in use for ever.
+
     Arguments:
         engine: any manager.
         older_than: seconds; younger ones may belong to a msrctl that is at work (status takes no lock),
             unless it is proven dead.
     """
     now, here = clock.now(engine), this_process()
-    swept = []
+    swept, kept = [], set()
+    containers = engine.containers({names.LABEL_COMPONENT: COMPONENT})  # before the services: none is missed
     for found in engine.list("services", {names.LABEL_COMPONENT: COMPONENT}):
         age = (now - clock.moment(found["CreatedAt"])).total_seconds()
-        if (age >= older_than or _is_orphan(found, here)) and engine.remove("services", found["ID"]):
-            swept.append(str(found["Spec"]["Name"]))
+        if age >= older_than or _is_orphan(found, here):
+            if engine.remove("services", found["ID"]):
+                swept.append(str(found["Spec"]["Name"]))
+        else:
+            kept.add(found["ID"])
+    for container in containers:
+        if container["Labels"].get("com.docker.swarm.service.id") not in kept:
+            engine.remove_container(container["Id"])
     return swept
 
 

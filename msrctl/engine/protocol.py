@@ -147,3 +147,6 @@ class Engine(Protocol):
 
     def containers(self, labels: Mapping[str, str | None]) -> builtins.list[JSON]:
         """Containers of the endpoint's own node, running or not, that carry all the labels."""
+
+    def remove_container(self, ident: str) -> bool:
+        """Stops and removes a container of the endpoint's own node; False if it was gone or is going."""

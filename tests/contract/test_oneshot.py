@@ -142,6 +142,18 @@ class TestReal:
                 subject.other, node["Version"]["Index"], {**node["Spec"], "Availability": "active"}
             )
 
+    def test_a_container_that_the_swarm_has_forgotten_is_swept(self, subject: Subject) -> None:
+        # As a power cut leaves it.
+        api = subject.engine.api  # type: ignore[attr-defined]
+        labels = {"io.msrctl.component": "oneshot", "com.docker.swarm.service.id": UNKNOWN_NODE}
+        mounts = [{"Type": "volume", "Source": "held", "Target": "/storage"}]
+        api.create_container(
+            subject.image, ["true"], labels=labels, host_config=api.create_host_config(mounts=mounts)
+        )
+        assert sweep_oneshots(subject.engine) == []
+        assert subject.engine.containers(labels) == []
+        assert subject.engine.remove("volumes", "held")
+
     def test_no_registry_is_asked_for_an_image_that_is_named_by_its_id(self, subject: Subject) -> None:
         began = time.monotonic()
         assert subject.run("quick").raw_log == ("quick",)

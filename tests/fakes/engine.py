@@ -205,6 +205,13 @@ class FakeEngine:
                 out.append({"Id": ident, "Labels": carried, "State": state, "Mounts": []})
         return out
 
+    def remove_container(self, ident: str) -> bool:
+        with self.swarm.guard:
+            kept = [t for t in self.swarm.tasks if _container_of(t) != ident]
+            found = len(kept) < len(self.swarm.tasks)
+            self.swarm.tasks[:] = kept
+            return found
+
     def _managed(self) -> None:
         if not self.swarm.active:
             raise WrongState(f"the engine at {self.endpoint} is in no swarm", code="NO-SWARM")
@@ -289,3 +296,7 @@ def _shown(kind: str, found: JSON) -> JSON:
     if kind == "secrets":
         del shown["Spec"]["Data"]  # secrets cannot be read back
     return shown
+
+
+def _container_of(task: JSON) -> str:
+    return str((task["Status"].get("ContainerStatus") or {}).get("ContainerID", ""))

@@ -63,7 +63,8 @@ def quiet(host: Host) -> bool:
     Until then it counts versions on by itself.
     """
     oneshots = {"label": "io.msrctl.component=oneshot"}
-    assert host.client.api.containers(all=True, filters=oneshots) == []
+    left = host.client.api.containers(all=True, filters=oneshots)
+    assert not left, [(c["Names"], c["Status"]) for c in left]
     listed = host.client.api.services() if installed(host) else []
     states = {s["Spec"]["Name"]: (s.get("UpdateStatus") or {}).get("State", "completed") for s in listed}
     assert all(state.endswith("completed") for state in states.values()), states
