@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from msrctl.engine.protocol import JSON, Engine, Kind
 
 RESTORE_SECONDS = 120.0
+LATE_SECONDS = 3.0
+"""How long an object may take to appear whose `create` a signal cut off: the engine goes on with it."""
 
 
 def undo(engine: Engine, entries: Iterable[tuple[int, str, list[JSON]]], warn: Callable[[str], None]) -> None:
@@ -46,9 +48,11 @@ def undo(engine: Engine, entries: Iterable[tuple[int, str, list[JSON]]], warn: C
             hint="Finish it with msrctl reconfigure --resume; then msrctl storage revert can go back.",
         )
     failed: list[str] = []
-    for _, _, records in entries:
+    for _, state, records in entries:
         for record in records:
             try:
+                if state == "begun" and record["op"] == "remove":
+                    _wait_for_late(engine, record["kind"], record["name"])
                 undo_one(engine, record)
             except Exception as error:  # noqa: BLE001 - the other records are undone all the same
                 failed.append(f"{record.get('op')} {record.get('name')}: {words(error)}")
@@ -93,6 +97,14 @@ def remove(engine: Engine, kind: Kind, name: str) -> None:
     remove_when_free(engine, kind, ident)
     if kind == "services":
         wait_gone(engine, [ident], IN_USE_SECONDS)
+
+
+def _wait_for_late(engine: Engine, kind: Kind, name: str) -> None:
+    """Gives an object of a step that did not end time to appear."""
+    for _ in range(int(LATE_SECONDS / 0.2)):
+        if engine.find(kind, name):
+            return
+        time.sleep(0.2)
 
 
 def restore_service(engine: Engine, name: str, spec: JSON) -> None:

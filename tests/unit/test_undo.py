@@ -136,6 +136,26 @@ def test_a_service_that_changes_at_the_same_time_is_tried_again(
     assert _spec(engine, NGINX) == before
 
 
+def test_a_service_whose_creation_was_cut_off_may_appear_late(
+    deployed: tuple[FakeEngine, Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal ends the request, and the engine makes the service all the same: seen with a busy engine."""
+    engine, _ = deployed
+    spec = _spec(engine, NGINX)
+    engine.remove("services", NGINX)
+    naps = []
+
+    def appears(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            engine.create("services", spec)
+
+    monkeypatch.setattr(undoing.time, "sleep", appears)
+    undo(engine, [(4, "begun", [{"op": "remove", "kind": "services", "name": NGINX}])], warn=pytest.fail)
+    assert engine.find("services", NGINX) is None
+    assert len(naps) >= 3
+
+
 def test_a_service_that_could_not_be_put_back_does_not_pass_for_restored(
     deployed: tuple[FakeEngine, Cluster],
 ) -> None:
