@@ -28,6 +28,7 @@ section() { printf '\n======== %s (%(%H:%M:%S)T)\n' "$1" -1; }
 PACKAGES_FOR_ENGINES=(
   docker.io:dockerd iptables:iptables iproute2:ip util-linux:nsenter mount:mount procps:ps mmdebstrap:mmdebstrap
   arch-test:arch-test npm:npm skopeo:skopeo buildah:buildah podman:podman curl:curl git:git openssl:openssl
+  haproxy:haproxy nginx-light:nginx
 )
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
@@ -48,7 +49,7 @@ prepare_engines() {
   for entry in "${PACKAGES_FOR_ENGINES[@]}"; do
     command -v "${entry#*:}" >/dev/null || missing+=("${entry%%:*}")
   done
-  installed ca-certificates || missing+=(ca-certificates)
+  for entry in ca-certificates libnginx-mod-stream; do installed "$entry" || missing+=("$entry"); done
   # Installing an engine starts it; the labs start their own, and a machine's own is nothing to us.
   install_packages "${missing[@]}"
 }

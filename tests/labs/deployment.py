@@ -23,6 +23,7 @@ class Deployment:
         ca: the CA (PEM) that its certificate is from.
         user: its administrator.
         password: theirs.
+        front: address of a balancer before it; empty: clients go to the host itself.
     """
 
     host: Host
@@ -31,6 +32,7 @@ class Deployment:
     ca: str
     user: str = "admin"
     password: str = field(default=PASSWORD, repr=False)
+    front: str = ""
 
     @property
     def url(self) -> str:

@@ -35,7 +35,7 @@ def client(deployment: Deployment, url: str | None = None, ca: str | None = None
         url,
         ca=ca or deployment.ca,
         auth=(deployment.user, Secret(deployment.password)),
-        connect_to=(deployment.host.ip, port),
+        connect_to=(deployment.front or deployment.host.ip, port),
     )
 
 
@@ -66,18 +66,25 @@ def _descriptor(digest: str, data: bytes, media_type: str) -> dict[str, object]:
 
 
 class PullLoop:
-    """Pulls one image again and again in a thread, each time over a new connection, while in its block.
+    """Pulls one image again and again, each time over a new connection, while in its block.
+
+    Arguments:
+        threads: clients at a time.
+        pause: seconds between two pulls of one client.
 
     Attributes:
         pulls: how many succeeded.
         failures: moment (seconds, monotonic) and text of each that did not.
     """
 
-    def __init__(self, deployment: Deployment, repository: str) -> None:
+    def __init__(
+        self, deployment: Deployment, repository: str, *, threads: int = 1, pause: float = 0.02
+    ) -> None:
         self._deployment = deployment
         self._repository = repository
+        self._pause = pause
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
         self.pulls = 0
         self.failures: list[tuple[float, str]] = []
 
@@ -89,7 +96,7 @@ class PullLoop:
                 self.pulls += 1
             except (MsrctlError, AssertionError) as error:
                 self.failures.append((time.monotonic(), str(error)))
-            self._stop.wait(0.02)
+            self._stop.wait(self._pause)
 
     @property
     def outage(self) -> float:
@@ -97,11 +104,13 @@ class PullLoop:
         return self.failures[-1][0] - self.failures[0][0] if self.failures else 0.0
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(30)
+        for thread in self._threads:
+            thread.join(30)
