@@ -22,12 +22,15 @@ TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
-def client(deployment: Deployment, url: str | None = None, ca: str | None = None) -> Registry:
+def client(
+    deployment: Deployment, url: str | None = None, ca: str | None = None, *, timeout: float = 5.0
+) -> Registry:
     """A client that verifies TLS with the deployment's CA and is logged in.
 
     Arguments:
         url: another URL; it is looked for at the host's address all the same.
         ca: another CA.
+        timeout: seconds to wait for each piece of an answer.
     """
     url = url or deployment.url
     port = urlsplit(url).port or 443
@@ -35,6 +38,7 @@ def client(deployment: Deployment, url: str | None = None, ca: str | None = None
         url,
         ca=ca or deployment.ca,
         auth=(deployment.user, Secret(deployment.password)),
+        timeout=timeout,
         connect_to=(deployment.front or deployment.host.ip, port),
     )
 
@@ -71,6 +75,7 @@ class PullLoop:
     Arguments:
         threads: clients at a time.
         pause: seconds between two pulls of one client.
+        timeout: seconds to wait for each piece of an answer.
 
     Attributes:
         pulls: how many succeeded.
@@ -78,11 +83,18 @@ class PullLoop:
     """
 
     def __init__(
-        self, deployment: Deployment, repository: str, *, threads: int = 1, pause: float = 0.02
+        self,
+        deployment: Deployment,
+        repository: str,
+        *,
+        threads: int = 1,
+        pause: float = 0.02,
+        timeout: float = 5.0,
     ) -> None:
         self._deployment = deployment
         self._repository = repository
         self._pause = pause
+        self._timeout = timeout
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
         self.pulls = 0
@@ -91,7 +103,7 @@ class PullLoop:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                with client(self._deployment) as registry:
+                with client(self._deployment, timeout=self._timeout) as registry:
                     pull(registry, self._repository)
                 self.pulls += 1
             except (MsrctlError, AssertionError) as error:
