@@ -108,9 +108,36 @@ class DockerEngine:
         """Takes the engine out of its swarm, by force. Only to undo `init_swarm`."""
         self._call("POST", "/swarm/leave", params={"force": "1"}, doing="leave the swarm")
 
+    def force_new_cluster(self) -> None:
+        """Makes a manager the only one of its swarm, whose other managers are lost; services and data stay.
+
+        The engine takes the addresses from the request, not from what it had, so they are given as they were;
+        an empty Spec changes no setting of the swarm (moby, daemon/cluster/swarm.go, Init, initClusterSpec).
+        """
+        swarm = self.info().get("Swarm", {})
+        own = [m["Addr"] for m in swarm.get("RemoteManagers") or [] if m["NodeID"] == swarm.get("NodeID")]
+        port = own[0].rsplit(":", 1)[1] if own else "2377"
+        address = str(swarm.get("NodeAddr", ""))
+        body = {
+            "ForceNewCluster": True,
+            "ListenAddr": f"0.0.0.0:{port}",
+            "AdvertiseAddr": f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
+            "Spec": {},
+        }
+        self._call("POST", "/swarm/init", body=body, doing="make the engine the only manager of its swarm")
+
     def nodes(self) -> list[JSON]:
         """`GET /nodes`."""
         return cast("list[JSON]", self._get("/nodes", doing="list the nodes"))
+
+    def remove_node(self, ident: str) -> bool:
+        """Takes a node that does not answer out of the swarm; False if there was none."""
+        path = f"/nodes/{quote(ident, safe='')}"
+        try:
+            self._call("DELETE", path, params={"force": "1"}, doing=f"remove node {ident}")
+        except NotFound:
+            return False
+        return True
 
     # -- objects -----------------------------------------------------------------------------------
 
@@ -231,10 +258,13 @@ class DockerEngine:
         return cast("list[JSON]", self._get("/containers/json", params=params, doing="list containers"))
 
     def remove_container(self, ident: str) -> bool:
-        """Stops and removes a container of the endpoint's own node; False if it was gone or is going."""
+        """Stops and removes a container of the endpoint's own node; False if it was gone or is going.
+
+        Volumes without a name go with it, as when the swarm removes it; those with a name stay.
+        """
         path, doing = f"/containers/{quote(ident, safe='')}", f"remove container {ident}"
         try:
-            self._call("DELETE", path, params={"force": "1"}, doing=doing)
+            self._call("DELETE", path, params={"force": "1", "v": "1"}, doing=doing)
         except (NotFound, Conflict):  # 409: "removal of container ... is already in progress"
             return False
         return True

@@ -146,13 +146,17 @@ class TestReal:
         # As a power cut leaves it.
         api = subject.engine.api  # type: ignore[attr-defined]
         labels = {"io.msrctl.component": "oneshot", "com.docker.swarm.service.id": UNKNOWN_NODE}
-        mounts = [{"Type": "volume", "Source": "held", "Target": "/storage"}]
+        mounts = [
+            {"Type": "volume", "Source": "held", "Target": "/storage"},
+            {"Type": "volume", "Target": "/without-a-name"},
+        ]
         api.create_container(
             subject.image, ["true"], labels=labels, host_config=api.create_host_config(mounts=mounts)
         )
         assert sweep_oneshots(subject.engine) == []
         assert subject.engine.containers(labels) == []
         assert subject.engine.remove("volumes", "held")
+        assert subject.engine.list("volumes") == []
 
     def test_no_registry_is_asked_for_an_image_that_is_named_by_its_id(self, subject: Subject) -> None:
         began = time.monotonic()
