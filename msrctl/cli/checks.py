@@ -71,6 +71,15 @@ def endpoint(given: Given) -> Iterator[str]:
                 yield f"{option_name(name)} (${name.upper()}) is missing, and there is no terminal to ask on"
 
 
+def no_controller(given: Given) -> Iterator[str]:
+    """A controller manages its swarm itself, and answers nobody when it has lost its quorum."""
+    if given.sets("ucp_url"):
+        yield (
+            "emergency-repair works on the engine of a node, not through --ucp-url: repair the controller's "
+            "own swarm as its documentation says, then drop lost replicas with msrctl remove --force"
+        )
+
+
 def ports(given: Given) -> Iterator[str]:
     """Both ports are on one node, so they differ."""
     http, https = given.value("replica_http_port"), given.value("replica_https_port")

@@ -18,6 +18,9 @@ COMMANDS = {
     "reconfigure": Late("msrctl.cli.reconfigure", "Change settings of the registry."),
     "join": Late("msrctl.cli.join", "Add a replica on another node."),
     "remove": Late("msrctl.cli.remove", "Take replicas out of a cluster that goes on serving."),
+    "emergency-repair": Late(
+        "msrctl.cli.emergency_repair", "Go on with the replicas that live when most managers are lost."
+    ),
     "upgrade": Late("msrctl.cli.upgrade", "Move all replicas to another version of the image."),
     "destroy": Late("msrctl.cli.destroy", "Take a replica away; images are kept unless told otherwise."),
     "settings": Late("msrctl.cli.settings", "Change what takes effect at once: read-only."),

@@ -83,6 +83,8 @@ def task_ids(engine: Engine, service: str) -> frozenset[str]:
 def wait_gone(engine: Engine, services: list[str], timeout: float) -> None:
     """Waits until the tasks of removed services have ended, by id.
 
+    Tasks of a node that is down are not waited for: nobody learns what becomes of them.
+
     Arguments:
         engine: any manager.
         services: ids of services that were removed.
@@ -90,7 +92,12 @@ def wait_gone(engine: Engine, services: list[str], timeout: float) -> None:
     """
     end = time.monotonic() + timeout
     while time.monotonic() < end:
-        if not any(t["Status"]["State"] not in ENDED for s in services for t in engine.tasks(s)):
+        left = {
+            t.get("NodeID") for s in services for t in engine.tasks(s) if t["Status"]["State"] not in ENDED
+        }
+        if left:
+            left -= {n["ID"] for n in engine.nodes() if n["Status"]["State"] == "down"}
+        if not left:
             return
         time.sleep(POLL_SECONDS)
 

@@ -63,7 +63,7 @@ _SWARM_FAULTS = (
         "NO-LEADER",
         "the swarm of the engine at {endpoint} has no leader: more than half of its managers must be up",
         "Bring managers back (docker node ls shows them). What runs goes on running. If they are lost "
-        "for good: docker swarm init --force-new-cluster on this node.",
+        "for good: msrctl emergency-repair on a node that has a replica.",
     ),
     _Known(
         # The same, for the first half minute after the managers have gone.
@@ -71,7 +71,8 @@ _SWARM_FAULTS = (
         Unreachable,
         "NO-LEADER",
         "the managers of the swarm of the engine at {endpoint} do not answer each other",
-        "More than half of the managers must be up (docker node ls shows them); then run this again.",
+        "More than half of the managers must be up (docker node ls shows them); then run this again. If they "
+        "are lost for good: msrctl emergency-repair on a node that has a replica.",
     ),
     _Known(
         "live-restore",

@@ -79,8 +79,18 @@ class Engine(Protocol):
     def leave_swarm(self) -> None:
         """Takes the engine out of its swarm, by force. Only to undo `init_swarm`."""
 
+    def force_new_cluster(self) -> None:
+        """Makes a manager the only one of its swarm, whose other managers are lost; services and data stay.
+
+        Raises:
+            ApiError: the engine is no manager.
+        """
+
     def nodes(self) -> list[JSON]:
         """`GET /nodes`."""
+
+    def remove_node(self, ident: str) -> bool:
+        """Takes a node that does not answer out of the swarm; False if there was none."""
 
     def list(self, kind: Kind, labels: Mapping[str, str | None] | None = None) -> list[JSON]:
         """Objects of a kind that carry all the labels (None as a value: any value).

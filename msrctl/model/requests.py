@@ -150,6 +150,19 @@ class RemoveRequest:
 
 
 @dataclass(frozen=True)
+class EmergencyRepairRequest:
+    """`msrctl emergency-repair`."""
+
+    common: CommonRequest
+    existing_replica_id: str | None = None
+    """The replica that must be on the endpoint's node; None: whichever is there."""
+    prune: bool = False
+    """Volumes that dropped replicas left on the endpoint's node go too."""
+    yes: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
 class UpgradeRequest:
     """`msrctl upgrade`."""
 

@@ -71,6 +71,25 @@ class RemoveResult:
 
 
 @dataclass(frozen=True)
+class EmergencyRepairResult:
+    """`msrctl emergency-repair`."""
+
+    plan: Plan
+    dry_run: bool = False
+    forced: bool = False
+    """Whether the swarm had lost its quorum."""
+    removed: tuple[str, ...] = ()
+    """Replicas that were dropped."""
+    replicas: tuple[str, ...] = ()
+    """Those that serve."""
+    nodes: tuple[str, ...] = ()
+    """Nodes that were taken out of the swarm."""
+    volumes: tuple[str, ...] = ()
+    """Volumes that --prune removed."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class UpgradeResult:
     """`msrctl upgrade`."""
 

@@ -108,6 +108,21 @@ def _remove(result: r.RemoveResult) -> list[str]:
 
 
 @_lines.register
+def _emergency_repair(result: r.EmergencyRepairResult) -> list[str]:
+    if result.dry_run:
+        return _dry_run(result.plan)
+    lines = [f"It serves with {', '.join(result.replicas)}."]
+    if result.removed:
+        lines.append(f"Dropped: {', '.join(result.removed)}")
+    if result.nodes:
+        lines.append(f"Taken out of the swarm: {', '.join(result.nodes)}")
+        lines.append("Before such a node joins again, on it: docker swarm leave --force")
+    if result.volumes:
+        lines.append(f"Deleted: {', '.join(result.volumes)}")
+    return lines
+
+
+@_lines.register
 def _upgrade(result: r.UpgradeResult) -> list[str]:
     if result.dry_run:
         return _dry_run(result.plan)

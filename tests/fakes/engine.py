@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fakes.swarm import FakeSwarm
+from msrctl.engine.faults import from_answer
 from msrctl.engine.logstream import Record
 from msrctl.engine.protocol import ApiError, Conflict, Kind, NotFound, OutOfSequence
 from msrctl.errors import WrongState
@@ -75,6 +76,20 @@ class FakeEngine:
         for kind in ("services", "configs", "secrets", "networks"):
             self.swarm.objects[kind].clear()
         self.swarm.tasks.clear()
+
+    def force_new_cluster(self) -> None:
+        if not self.swarm.active:
+            raise ApiError(503, "This node is not a swarm manager.", "make the engine the only manager")
+        self.swarm.leader = True
+        for node in self.swarm.nodes[1:]:
+            node.pop("ManagerStatus", None)
+
+    def remove_node(self, ident: str) -> bool:
+        self._managed()
+        kept = [n for n in self.swarm.nodes if n["ID"] != ident]
+        found = len(kept) < len(self.swarm.nodes)
+        self.swarm.nodes[:] = kept
+        return found
 
     def nodes(self) -> list[JSON]:
         self._managed()
@@ -215,6 +230,10 @@ class FakeEngine:
     def _managed(self) -> None:
         if not self.swarm.active:
             raise WrongState(f"the engine at {self.endpoint} is in no swarm", code="NO-SWARM")
+        if not self.swarm.leader:
+            raise from_answer(
+                503, "The swarm does not have a leader", doing="ask the swarm", endpoint=self.endpoint
+            )
 
     def _by_id(self, kind: Kind, ident: str) -> JSON | None:
         return self.swarm.objects[kind].get(ident)

@@ -41,6 +41,7 @@ class FakeSwarm:
     Arguments:
         oneshot: decides what a one-shot does, from the service's spec.
         service_fault: decides why a service's tasks fail, from its spec; "" lets them run.
+        leader: whether enough managers are up.
         before: called with (verb, kind, name) before each change; raise in it to inject a failure.
     """
 
@@ -48,6 +49,7 @@ class FakeSwarm:
     service_fault: Callable[[JSON], str] = lambda _: ""
     before: Callable[[str, str, str], None] = lambda *_: None
     active: bool = True
+    leader: bool = True
     labels: dict[str, str] = field(default_factory=dict)
     objects: dict[str, dict[str, JSON]] = field(
         default_factory=lambda: {k: {} for k in ("services", "configs", "secrets", "networks", "volumes")}
