@@ -65,14 +65,17 @@ _SWARM_FAULTS = (
         "Bring managers back (docker node ls shows them). What runs goes on running. If they are lost "
         "for good: msrctl emergency-repair on a node that has a replica.",
     ),
-    _Known(
+    *(
         # The same, for the first half minute after the managers have gone.
-        "code = DeadlineExceeded",
-        Unreachable,
-        "NO-LEADER",
-        "the managers of the swarm of the engine at {endpoint} do not answer each other",
-        "More than half of the managers must be up (docker node ls shows them); then run this again. If they "
-        "are lost for good: msrctl emergency-repair on a node that has a replica.",
+        _Known(
+            part,
+            Unreachable,
+            "NO-LEADER",
+            "the managers of the swarm of the engine at {endpoint} do not answer each other",
+            "More than half of the managers must be up (docker node ls shows them); then run this again. If "
+            "they are lost for good: msrctl emergency-repair on a node that has a replica.",
+        )
+        for part in ("code = DeadlineExceeded", "code = Unavailable", "node lost leader status")
     ),
     _Known(
         "live-restore",

@@ -49,7 +49,7 @@ def cluster(three_engines: Lab, tmp_path_factory: pytest.TempPathFactory) -> Ite
     lab.all(restore)
     for host in lab.hosts:
         with contextlib.suppress(APIError):  # it is in no swarm
-            host.client.swarm.leave(force=True)
+            host.client.api.leave_swarm(force=True)
     clean_lab(lab)
     lab.swarm(managers=3)
     shutil.rmtree(place, ignore_errors=True)
@@ -110,7 +110,7 @@ def test_nodes_that_come_back_join_again(cluster: Cluster) -> None:
         lab[number].power_on()
         lab[number].start_docker()
         lab[number].wait_docker()
-        lab[number].client.swarm.leave(force=True)
+        lab[number].client.api.leave_swarm(force=True)
         lab[number].link(True)
     token = lab[1].client.swarm.attrs["JoinTokens"]["Manager"]
     for number in (2, 3):

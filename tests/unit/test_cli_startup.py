@@ -76,11 +76,6 @@ def test_the_root_help_names_commands_exit_codes_and_the_rule_of_variables() -> 
     assert "may also begin with MSR_" in result.stdout
 
 
-def test_commands_that_do_not_exist_yet_are_not_there() -> None:
-    for name in ("emergency-repair",):
-        assert run(name).exit_code == 2
-
-
 def test_every_command_has_help_with_its_options_and_their_variables() -> None:
     for path, command in every_command():
         result = run(*path.split(), "--help")

@@ -42,6 +42,10 @@ CONTRACT: list[tuple[Any, set[str]]] = [
     ),
     (r.JoinResult(PLAN), {"plan", "dry_run", "replica_id", "node", "url", "replicas", "warnings"}),
     (r.RemoveResult(PLAN), {"plan", "dry_run", "removed", "replicas", "kept_volumes", "warnings"}),
+    (
+        r.EmergencyRepairResult(PLAN),
+        {"plan", "dry_run", "forced", "removed", "replicas", "nodes", "volumes", "warnings"},
+    ),
     (r.UpgradeResult(PLAN), {"plan", "dry_run", "changed", "version", "before", "replicas", "warnings"}),
     (r.DestroyResult(PLAN), {"plan", "dry_run", "removed", "kept_volumes", "warnings"}),
     (
