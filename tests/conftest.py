@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from labs.cleaning import clean as clean_lab
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from labs.host import Host
 
 REQUIRE_ENGINE = "MSRCTL_REQUIRE_ENGINE"
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile("msrctl", deadline=None)
+hypothesis.settings.load_profile("msrctl")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
