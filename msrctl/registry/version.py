@@ -8,6 +8,9 @@ from msrctl.errors import PreflightFailed
 
 OWN = "2.8.3"
 """In msrctl's own image (Debian's docker-registry)."""
+NOT_IN_OWN = frozenset({"azure", "gcs"})
+"""Drivers that Debian builds its registry without: it panics when it starts (object-stores.md, section 1)."""
+
 SUPPORTED = "2.8.3 or a later 2.8, and 3.1.1 or a later 3.1"
 _OLDEST = {(2, 8): 3, (3, 1): 1}
 """The first patch of each minor version that is run; 3.0 and 3.1.0 have faults that 3.1.1 corrects

@@ -110,7 +110,7 @@ def _install(
     material = making.Material(names.new_id(), __version__)
     store = storage.asked(Storage(), request.settings, material)
     if nothing_there:
-        registry = registry_image.by_name(request.registry_image)
+        registry = registry_image.by_name(request.registry_image, store)
     else:
         registry = registry_image.find(engine, request.registry_image, node, store)
     cluster, generated, warnings = _document(

@@ -124,6 +124,7 @@ def _storage(
     else:
         wanted = storage.asked(before.storage, request.settings, material)
     if wanted != before.storage:
+        registry_image.require_driver(before, request.registry_image, wanted)
         return storage.prepare(engine, report, before, wanted, material, request)
     return storage.kept(before, request)
 

@@ -45,10 +45,12 @@ def find(engine: Engine, reference: str | None, node: Node, storage: Storage) ->
 
     Raises:
         PreflightFailed: PRE-IMAGE: it is not there; PRE-REGISTRY-IMAGE: no registry in it runs;
-            PRE-REGISTRY-VERSION: one that msrctl does not run.
+            PRE-REGISTRY-VERSION: one that msrctl does not run; PRE-REGISTRY-DRIVER: msrctl's own has no
+            driver for the store.
         UsageFault: it has no driver for the store.
     """
     if not reference:
+        _require_own_driver(storage)
         return OWN
     found = engine.image(reference)
     if found is None:
@@ -65,12 +67,44 @@ def find(engine: Engine, reference: str | None, node: Node, storage: Storage) ->
     return RegistryImage(found["Id"], reference, version)
 
 
-def by_name(reference: str | None) -> RegistryImage:
-    """What the name alone tells, for a dry run where there is no swarm to ask; the tag, else 2.8."""
+def by_name(reference: str | None, storage: Storage | None = None) -> RegistryImage:
+    """What the name alone tells, for a dry run where there is no swarm to ask; the tag, else 2.8.
+
+    Raises:
+        PreflightFailed: as `find`.
+    """
     if not reference:
+        _require_own_driver(storage)
         return OWN
     version = versions.from_output(reference.partition("@")[0].rpartition(":")[2]) or versions.OWN
     return RegistryImage("sha256:" + "0" * 64, reference, versions.require_supported(version, reference))
+
+
+def require_driver(before: Cluster, reference: str | None, storage: Storage) -> None:
+    """Refuses a store for which the registry in msrctl's own image has no driver, before the store is tried.
+
+    Arguments:
+        before: the document in force.
+        reference: the image that is asked for; None: the one in force, empty: msrctl's own registry.
+        storage: the store that is asked for.
+
+    Raises:
+        PreflightFailed: PRE-REGISTRY-DRIVER.
+    """
+    if reference == "" or (reference is None and any(r.registry_image is None for r in before.replicas)):
+        _require_own_driver(storage)
+
+
+def _require_own_driver(storage: Storage | None) -> None:
+    if storage is None or storage.kind not in versions.NOT_IN_OWN:
+        return
+    raise PreflightFailed(
+        f"the registry in msrctl's own image has no {storage.kind} driver",
+        code="PRE-REGISTRY-DRIVER",
+        state=preflight.NOTHING,
+        hint="Take the registry project's own image: docker pull registry:2.8.3 on every node, then add "
+        "--registry-image registry:2.8.3.",
+    )
 
 
 def reconfigured(

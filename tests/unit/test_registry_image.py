@@ -12,10 +12,19 @@ from fakes.swarm import OneShot
 from msrctl.errors import PreflightFailed, UsageFault, WrongState
 from msrctl.model.cluster import Storage
 from msrctl.plan.desired import desired
-from msrctl.workflows.registry_image import OWN, RegistryImage, by_name, find, reconfigured
+from msrctl.workflows.registry_image import (
+    OWN,
+    RegistryImage,
+    by_name,
+    find,
+    reconfigured,
+    require_driver,
+)
 from msrctl.workflows.swarm import Node
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fakes.engine import FakeEngine
     from msrctl.model.cluster import Cluster
 
@@ -101,6 +110,30 @@ def test_a_registry_without_a_driver_for_the_store_is_refused() -> None:
     assert _find(_engine(), storage=SWIFT).version == "2.8.3"
     with pytest.raises(UsageFault, match="no swift driver"):
         _find(_engine("registry x/v3 v3.1.1"), storage=SWIFT)
+
+
+@pytest.mark.parametrize("kind", ["azure", "gcs"])
+def test_msrctl_s_own_registry_without_a_driver_for_the_store_is_refused(kind: str) -> None:
+    store = Storage(kind, {"accountname": "contoso", "container": "images", "bucket": "images"})
+    engine = _engine()
+    before = _deployed(engine)
+    there = replace(before, replicas=(replace(before.replicas[0], registry_image=OTHER),), storage=store)
+    refused: list[Callable[[], object]] = [
+        lambda: _find(engine, None, store),
+        lambda: by_name("", store),
+        lambda: require_driver(before, None, store),
+        lambda: require_driver(there, "", store),
+        lambda: reconfigured(engine, "", there, there, []),
+    ]
+    for ask in refused:
+        with pytest.raises(PreflightFailed, match=f"no {kind} driver") as error:
+            ask()
+        assert (error.value.code, error.value.state) == ("PRE-REGISTRY-DRIVER", "Nothing was changed.")
+        assert "--registry-image registry:2.8.3" in (error.value.hint or "")
+    assert _find(engine, REFERENCE, store).version == by_name(REFERENCE, store).version == "2.8.3"
+    require_driver(before, REFERENCE, store)
+    require_driver(there, None, store)
+    require_driver(there, "", SWIFT)
 
 
 @pytest.mark.parametrize(
