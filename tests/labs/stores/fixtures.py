@@ -59,7 +59,13 @@ def make_ahead(fixtures: set[str]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Makes what the chosen tests need before the first of them."""
     if not session.config.option.collectonly:
-        make_ahead({name for item in session.items for name in getattr(item, "fixturenames", ())})
+        make_ahead({name for item in session.items for name in _asked_for(item)})
+
+
+def _asked_for(item: pytest.Item) -> set[str]:
+    """Fixtures of a test; also those that it is given by name, to ask for them when it runs."""
+    params: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+    return {*getattr(item, "fixturenames", ()), *(v for v in params.values() if isinstance(v, str))}
 
 
 def extra_address(lab: Lab, number: int) -> str:
