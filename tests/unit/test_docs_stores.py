@@ -65,4 +65,4 @@ def test_every_page_of_a_store_leads_to_its_reference_and_example() -> None:
     for driver in ("s3", "azure", "gcs", "swift"):
         text = page(f"how-to/store-in-{driver}.md")
         assert f"../reference/storage/{driver}.md" in text
-        assert "../../examples/storage/" in text
+        assert "../../examples/storage)" in text
