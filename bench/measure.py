@@ -22,6 +22,7 @@ class Figure:
         commands: the command behind `ours`, and the one behind `theirs`.
         most: the ratio ours/theirs may be at most this; None: no such limit.
         least: the ratio must be at least this; None: no such limit. With neither it is there to explain.
+        limit: msrctl's own value may be at most this, in `unit`; None: no such limit.
         note: what a reader has to know, a line.
     """
 
@@ -32,6 +33,7 @@ class Figure:
     commands: tuple[str, str]
     most: float | None = None
     least: float | None = None
+    limit: float | None = None
     note: str = field(default="")
 
     @property
@@ -47,6 +49,8 @@ class Figure:
     @property
     def target(self) -> str:
         """The limit in words."""
+        if self.limit is not None:
+            return f"<= {self.limit:g} {self.unit}"
         if self.most is not None:
             return f"<= {self.most:g}"
         return f">= {self.least:g}" if self.least is not None else ""
@@ -54,8 +58,10 @@ class Figure:
     @property
     def good(self) -> bool:
         """Whether the ratio keeps its target; a figure without one always does."""
-        return (self.most is None or self.ratio <= self.most) and (
-            self.least is None or self.ratio >= self.least
+        return (
+            (self.most is None or self.ratio <= self.most)
+            and (self.least is None or self.ratio >= self.least)
+            and (self.limit is None or max(self.ours) <= self.limit)
         )
 
     @property
@@ -63,7 +69,7 @@ class Figure:
         """``ok``, or on which side of the target it is; empty without a target."""
         if not self.target:
             return ""
-        return "ok" if self.good else "OVER" if self.most is not None else "UNDER"
+        return "ok" if self.good else "UNDER" if self.least is not None else "OVER"
 
 
 def pairs(

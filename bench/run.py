@@ -1,6 +1,6 @@
 """Measures what msrctl promises about its speed, and prints each figure beside what one would use instead.
 
-    nox -s bench                    everything (root, Docker Engine; about eight minutes)
+    nox -s bench                    everything (root, Docker Engine; rsync and rclone; about half an hour)
     nox -s bench -- start listing   only some: start listing
 
 The exit status is 1 if a figure misses its target. Figures of a busy machine are no news: look at the spread.
@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from measure import Figure, table
 
-PARTS = ("start", "listing", "install", "pull")
-ENGINE_PARTS = {"install", "pull"}
+PARTS = ("start", "listing", "install", "pull", "freeze")
+ENGINE_PARTS = {"install", "pull", "freeze"}
 
 
 def main() -> int:

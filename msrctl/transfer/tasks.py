@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -84,7 +85,7 @@ def _compare(_: argparse.Namespace) -> Iterator[JSON]:
     """Whether the new store holds an exact copy of the old one."""
     began = time.monotonic()
     old_store, new_store = open_side("old"), open_side("new")
-    old, new = take(old_store), take(new_store)
+    old, new = _both(old_store, new_store)
     yield from _verdict(old, new, old_store, started=began)
 
 
@@ -109,7 +110,7 @@ def _copy(options: argparse.Namespace) -> Iterator[JSON]:
     """Copies blobs, and links as far as that is safe while pushes go on. May be run again and again."""
     began = time.monotonic()
     old_store, new_store = open_side("old"), open_side("new")
-    source, target = take(old_store), take(new_store)
+    source, target = _both(old_store, new_store)
     progress = Progress()
     tick = _ticker(progress)
     copy_blobs(old_store, new_store, source.blobs, target.blobs, progress, tick)
@@ -136,7 +137,7 @@ def _delta(options: argparse.Namespace) -> Iterator[JSON]:
     """Nobody writes now: copies the rest, makes links the same, and compares once more from what is there."""
     began = time.monotonic()
     old_store, new_store = open_side("old"), open_side("new")
-    source, target = take(old_store), take(new_store)
+    source, target = _both(old_store, new_store)
     fresh = [d for d in source.blobs if target.blobs.get(d) != source.blobs[d]]
     progress = Progress()
     tick = _ticker(progress)
@@ -145,7 +146,16 @@ def _delta(options: argparse.Namespace) -> Iterator[JSON]:
     if options.verify_digests:
         new_store.delete(_keys(verify_digests(new_store, fresh, tick)))
     yield {"type": "copied", **_numbers(progress)}
-    yield from _verdict(source, take(new_store), old_store, started=began)
+    # Pushes wait for this: what was listed a moment ago and not touched since is not listed again.
+    touched = progress.blobs or progress.links or progress.deleted or options.verify_digests
+    yield from _verdict(source, take(new_store) if touched else target, old_store, started=began)
+
+
+def _both(one: Store, other: Store) -> tuple[Inventory, Inventory]:
+    """Two inventories, taken side by side."""
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(take, (one, other))
+    return first, second
 
 
 def _same(_: argparse.Namespace) -> Iterator[JSON]:
