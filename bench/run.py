@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from measure import Figure, table
 
-PARTS = ("start", "listing", "install", "pull", "freeze")
-ENGINE_PARTS = {"install", "pull", "freeze"}
+PARTS = ("start", "listing", "install", "pull", "freeze", "rolling")
+ENGINE_PARTS = {"install", "pull", "freeze", "rolling"}
 
 
 def main() -> int:
