@@ -81,7 +81,8 @@ def apply(
         ),
         document_name=name,
         probe=change.probe,
-        image=change.cluster.replicas[0].image,
+        # In the middle of an upgrade they differ, and a node has only its own for certain.
+        images={r.node_id: r.image for r in change.cluster.replicas},
         max_wait=common.max_wait,
         lock=held,
         actions=change.actions,

@@ -72,7 +72,7 @@ class Execution:
         secrets: material of the secrets that the plan creates, by name, with their labels.
         write_document: writes the new cluster document and returns the name of its config.
         probe: checks a service over HTTP after it runs; returns a few words about what it saw.
-        image: image id with msrctl in it, for what an undo has to do on another node.
+        images: by node, the image id with msrctl in it that is there, for what an undo has to do on it.
         max_wait: seconds for one service to come up.
         lock: checked before each step, so that a run that lost its lock stops.
         actions: what to do for steps of further kinds, by action and kind.
@@ -91,7 +91,7 @@ class Execution:
         write_document: Callable[[], str],
         document_name: str,
         probe: Callable[[str], str],
-        image: str,
+        images: Mapping[str, str],
         max_wait: float,
         lock: Lock,
         actions: Mapping[tuple[str, str], Callable[[Step], None]] | None = None,
@@ -105,7 +105,7 @@ class Execution:
         self._write_document = write_document
         self._document_name = document_name
         self._probe = probe
-        self._image = image
+        self._images = images
         self._max_wait = max_wait
         self._lock = lock
         self._actions = actions or {}
@@ -275,7 +275,7 @@ class Execution:
             return list(step.undo)
         match step.action, step.kind:
             case "create", "service":
-                made = volumes_undo(step, self._image) if self._fresh else []
+                made = volumes_undo(step, self._images) if self._fresh else []
                 return [{"op": "remove", "kind": "services", "name": step.name}, *made]
             case "create", kind if kind in KINDS:
                 return [{"op": "remove", "kind": KINDS[kind], "name": step.name}]
@@ -309,12 +309,12 @@ def secret_body(name: str, material: Secret, labels: dict[str, str]) -> dict[str
     return {"Name": name, "Data": base64.b64encode(data).decode(), "Labels": labels}
 
 
-def volumes_undo(step: Step, image: str, only: Collection[str] | None = None) -> list[JSON]:
+def volumes_undo(step: Step, images: Mapping[str, str], only: Collection[str] | None = None) -> list[JSON]:
     """Undo of the volumes that the engine makes because a service mounts them; only ours, by label.
 
     Arguments:
         step: creates the service.
-        image: image id with msrctl in it, to remove a volume on another node with.
+        images: by node, the image id with msrctl in it, to remove a volume there with.
         only: names of the volumes to take away; None: all.
     """
     assert step.spec is not None
@@ -326,7 +326,7 @@ def volumes_undo(step: Step, image: str, only: Collection[str] | None = None) ->
             "name": m["Source"],
             "node": node,
             "labels": m["VolumeOptions"]["Labels"],
-            "image": image,
+            "image": images[node],
         }
         for m in template["ContainerSpec"]["Mounts"]
         if m["Type"] == "volume" and (only is None or m["Source"] in only)

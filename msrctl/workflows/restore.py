@@ -277,5 +277,5 @@ def _with_undo(step: Step, cluster: Cluster, *, fresh_volume: str | None) -> Ste
         return step
     replica = cluster.replicas[0]
     ours = {names.gate_volume(replica.id), *([fresh_volume] if fresh_volume else [])}
-    volumes = volumes_undo(step, replica.image, only=ours)
+    volumes = volumes_undo(step, {replica.node_id: replica.image}, only=ours)
     return replace(step, undo=({"op": "remove", "kind": "services", "name": step.name}, *volumes))

@@ -72,7 +72,7 @@ class Run:
             write_document=lambda: store.write(data, self.cluster.generation, cluster=self.cluster.id).name,
             document_name=document_name(data, self.cluster.generation),
             probe=self.probe,
-            image=self.cluster.replicas[0].image,
+            images={r.node_id: r.image for r in self.cluster.replicas},
             max_wait=2.0,
             lock=self.lock,  # type: ignore[arg-type]
             actions=self.actions,
@@ -290,6 +290,26 @@ def test_install_removes_the_volumes_that_it_made() -> None:
     with pytest.raises(RolledBack):
         run.go()
     assert left(run.engine)["volumes"] == []
+
+
+def test_the_undo_on_another_node_runs_from_the_image_that_is_there() -> None:
+    engine, cluster = an_engine()
+    other = "sha256:" + "b" * 64
+    engine.swarm.images[other] = {"Id": other, "RepoTags": []}
+    node = engine.swarm.add_node("node-2")
+    second = replace(cluster.replicas[0], id="b" * 12, node_id=node, image=other)
+    run = Run(engine, replace(cluster, replicas=(*cluster.replicas, second)), fresh=True)
+    run.probe = no_answer
+    seen: dict[str, str] = {}
+
+    def before(verb: str, kind: str, name: str) -> None:
+        records = [r for entry in run.journal.begun() for r in entry.undo]
+        seen.update({r["node"]: r["image"] for r in records if r["op"] == "remove-volume"})
+
+    engine.swarm.before = before
+    with pytest.raises(RolledBack):
+        run.go()
+    assert seen == {cluster.replicas[0].node_id: cluster.replicas[0].image, node: other}
 
 
 def test_install_does_not_remove_a_volume_with_other_labels() -> None:
