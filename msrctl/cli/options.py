@@ -242,6 +242,15 @@ dry_run_option = flag(
     help="Check and show the plan; change nothing.",
 )
 
+skip_unreachable_option = flag(
+    "--skip-unreachable",
+    section=GENERAL,
+    help="Pass over replicas whose nodes do not answer; they are behind until they are changed too.",
+    more="When such a node has returned, msrctl status says that its replica is behind, and msrctl "
+    "reconfigure brings it on. It is never for a change of the storage: a node that returned with the old "
+    "store would take pushes into it.",
+)
+
 yes_option = flag(
     "--yes",
     "-y",

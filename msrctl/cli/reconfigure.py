@@ -92,6 +92,7 @@ continuation_options = o.together(
 @s.account_options
 @change_options
 @o.endpoint_options
+@o.skip_unreachable_option
 @o.dry_run_option
 @continuation_options
 @o.yes_option
@@ -122,6 +123,7 @@ def command(ctx: click.Context, /, **_: Any) -> int:
         migrate_storage=bool(given.value("migrate_storage")),
         adopt_storage=bool(given.value("adopt_storage")),
         verify_digests=given.value("verify") == "digest",
+        skip_unreachable=bool(given.value("skip_unreachable")),
         dry_run=bool(given.value("dry_run")),
         resume=bool(given.value("resume")),
         undo=bool(given.value("undo")),

@@ -37,6 +37,7 @@ from msrctl.cli.running import run
     help="A replica of the cluster; it must be one.",
 )
 @o.endpoint_options
+@o.skip_unreachable_option
 @o.dry_run_option
 @o.max_wait_option
 @o.lock_wait_option
@@ -55,6 +56,7 @@ def command(ctx: click.Context, /, **_: Any) -> int:
         common=build.common(given),
         image=given.value("image"),
         existing_replica_id=given.value("existing_replica_id"),
+        skip_unreachable=bool(given.value("skip_unreachable")),
         dry_run=bool(given.value("dry_run")),
     )
     return run(given, lambda reporter: upgrade(request, reporter), dry_run=request.dry_run)

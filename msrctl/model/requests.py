@@ -170,6 +170,8 @@ class UpgradeRequest:
     image: str | None = None
     """Image to move to; None: msrctl/msr:<version of this msrctl>."""
     existing_replica_id: str | None = None
+    skip_unreachable: bool = False
+    """Replicas whose nodes do not answer are passed over."""
     dry_run: bool = False
 
 
@@ -193,6 +195,8 @@ class ReconfigureRequest:
     reinitialize_storage: bool = False
     revert_storage: bool = False
     """Go back to the store that was left by the last switch (`msrctl storage revert`)."""
+    skip_unreachable: bool = False
+    """Replicas whose nodes do not answer are passed over."""
     dry_run: bool = False
     resume: bool = False
     undo: bool = False

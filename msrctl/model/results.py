@@ -36,6 +36,8 @@ class ReconfigureResult:
     changed: bool = False
     replicas: tuple[str, ...] = ()
     url: str = ""
+    skipped: tuple[str, ...] = ()
+    """Replicas that were passed over, as their nodes do not answer: they are behind."""
     outcome: str = "done"
     """done, nothing to do, resumed, undone."""
     kept_storage: str | None = None
@@ -99,6 +101,8 @@ class UpgradeResult:
     version: str = ""
     before: str = ""
     replicas: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    """Replicas that were passed over, as their nodes do not answer: they are behind."""
     warnings: tuple[str, ...] = ()
 
 
@@ -133,6 +137,8 @@ class ReplicaStatus:
     url: str
     components: tuple[ComponentHealth, ...]
     drift: tuple[Change, ...] = ()
+    behind: bool = False
+    """Whether a service is still as an earlier document had it: a change passed this replica over."""
 
     @property
     def healthy(self) -> bool:

@@ -74,7 +74,13 @@ def _reconfigure(result: r.ReconfigureResult) -> list[str]:
         return ["The interrupted reconfigure was finished.", *_serves(result), *_kept(result)]
     if not result.changed:
         return ["Nothing to do: everything is as it is wanted."]
-    return ["Reconfigured.", *_serves(result), *_kept(result)]
+    return ["Reconfigured.", *_serves(result), *_behind(result.skipped), *_kept(result)]
+
+
+def _behind(skipped: tuple[str, ...]) -> list[str]:
+    if not skipped:
+        return []
+    return [f"Behind: {', '.join(skipped)}. When its node has returned: msrctl reconfigure"]
 
 
 def _kept(result: r.ReconfigureResult) -> list[str]:
@@ -128,7 +134,8 @@ def _upgrade(result: r.UpgradeResult) -> list[str]:
         return _dry_run(result.plan)
     if not result.changed:
         return [f"Nothing to do: every replica runs {result.version}."]
-    return [f"Upgraded from {result.before} to {result.version}: {', '.join(result.replicas)}"]
+    done = f"Upgraded from {result.before} to {result.version}: {', '.join(result.replicas)}"
+    return [done, *_behind(result.skipped)]
 
 
 @_lines.register
@@ -239,6 +246,8 @@ def _replica(replica: r.ReplicaStatus, marks: Marks) -> list[str]:
         (marks[0] if c.healthy else marks[1], c.component, c.detail, c.task_state) for c in replica.components
     ]
     lines += words.table(rows, indent="  ")
+    if replica.behind:
+        lines += ["  behind: it runs as before the last change; msrctl reconfigure brings it on"]
     if replica.drift:
         lines += ["  drift", *_drift(replica.drift, "    ")]
     return lines

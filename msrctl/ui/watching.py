@@ -50,7 +50,7 @@ def line(seen: Seen) -> str:
     parts = ["not installed" if not seen.installed else "healthy" if seen.healthy else "not healthy"]
     for replica in seen.replicas:
         bad = [f"{c.component}: {c.detail} ({c.task_state})" for c in replica.components if not c.healthy]
-        bad += [f"drift in {change.name}" for change in replica.drift]
+        bad += ["behind"] if replica.behind else [f"drift in {change.name}" for change in replica.drift]
         parts.append(f"{replica.replica_id} on {replica.node} {', '.join(bad) or 'healthy'}")
     parts += [f"drift in {change.name}" for change in seen.drift]
     parts += [f"generation {seen.generation}"] if seen.installed else []

@@ -17,6 +17,7 @@ from msrctl.engine.oneshot import config_at, run_oneshot, secret_at
 from msrctl.engine.protocol import Conflict
 from msrctl.errors import MsrctlError
 from msrctl.model import names
+from msrctl.workflows.unreachable import reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,7 +99,7 @@ def reissue(engine: Engine, cluster: Cluster, material: Material, names_wanted: 
     }
     with contextlib.suppress(Conflict):  # the same request: an earlier run was killed here
         engine.create("configs", body)
-    replica = cluster.replicas[0]
+    replica = reachable(engine, cluster)
     try:
         result = run_oneshot(
             engine,

@@ -16,7 +16,16 @@ from msrctl.model.results import ReconfigureResult
 from msrctl.plan.desired import desired
 from msrctl.plan.planner import plan, surplus
 from msrctl.plan.step import Plan
-from msrctl.workflows import desire, preflight, probe, recover, registry_image, storage, switches
+from msrctl.workflows import (
+    desire,
+    preflight,
+    probe,
+    recover,
+    registry_image,
+    storage,
+    switches,
+    unreachable,
+)
 from msrctl.workflows import material as making
 from msrctl.workflows.apply import Transition, apply, sweep_or_warn
 from msrctl.workflows.session import lock, open_engine, require_deployment
@@ -26,7 +35,7 @@ from msrctl.workflows.swarm import nodes
 
 if TYPE_CHECKING:
     from msrctl.engine.docker import DockerEngine
-    from msrctl.model.cluster import Cluster
+    from msrctl.model.cluster import Cluster, Replica
     from msrctl.model.requests import ReconfigureRequest
     from msrctl.workflows.reporter import Reporter
     from msrctl.workflows.session import Deployment
@@ -40,6 +49,7 @@ def reconfigure(request: ReconfigureRequest, report: Reporter) -> ReconfigureRes
         WrongState: nothing is installed, or an earlier change was interrupted and must be finished first.
         UsageFault: the TLS files cannot be used, or settings do not fit together.
         PreflightFailed: a check failed; nothing was changed.
+        Unreachable: NODE-DOWN: a replica that the change is for is away.
         RolledBack, Interrupted: a step failed or a signal came; everything is as before.
     """
     engine = open_engine(request.common)
@@ -47,8 +57,15 @@ def reconfigure(request: ReconfigureRequest, report: Reporter) -> ReconfigureRes
     if request.dry_run:
         recover.refuse_if_interrupted(engine)
         change, warnings = _change(engine, report, request, deployment)
-        _preflight(engine, report, deployment.cluster, change.cluster)
-        return ReconfigureResult(change.plan, dry_run=True, url=change.cluster.url(), warnings=warnings)
+        change, skipped, more = unreachable.passed_over(engine, change, skip=request.skip_unreachable)
+        _preflight(engine, report, deployment.cluster, change.cluster, skipped)
+        return ReconfigureResult(
+            change.plan,
+            dry_run=True,
+            url=change.cluster.url(),
+            skipped=tuple(r.id for r in skipped),
+            warnings=(*warnings, *more),
+        )
     with lock(engine, request.common, report) as held:
         sweep_oneshots(engine)
         if request.undo:
@@ -58,19 +75,22 @@ def reconfigure(request: ReconfigureRequest, report: Reporter) -> ReconfigureRes
         else:
             recover.refuse_if_interrupted(engine)
             change, warnings = _change(engine, report, request, require_deployment(engine))
+        change, skipped, more = unreachable.passed_over(engine, change, skip=request.skip_unreachable)
+        warnings += more
         for warning in warnings:
             report.warn(warning)
         report.plan(change.plan)
         if not change.plan and not change.journal:
             outcome = "nothing to do"
         else:
-            _preflight(engine, report, deployment.cluster, change.cluster)
+            _preflight(engine, report, deployment.cluster, change.cluster, skipped)
             apply(engine, report, held, request.common, change)
             outcome = "resumed" if request.resume else "done"
     return ReconfigureResult(
         change.plan,
         changed=outcome != "nothing to do",
-        replicas=tuple(r.id for r in change.cluster.replicas),
+        replicas=tuple(r.id for r in change.cluster.replicas if r not in skipped),
+        skipped=tuple(r.id for r in skipped),
         url=change.cluster.url(),
         outcome=outcome,
         kept_storage=switches.kept_words(change),
@@ -125,6 +145,7 @@ def _storage(
         wanted = storage.asked(before.storage, request.settings, material)
     if wanted != before.storage:
         registry_image.require_driver(before, request.registry_image, wanted)
+        unreachable.refuse_switch(engine, before, skip=request.skip_unreachable)
         return storage.prepare(engine, report, before, wanted, material, request)
     return storage.kept(before, request)
 
@@ -194,7 +215,9 @@ def _undo(engine: DockerEngine, report: Reporter, deployment: Deployment) -> Rec
     )
 
 
-def _preflight(engine: DockerEngine, report: Reporter, before: Cluster, after: Cluster) -> None:
+def _preflight(
+    engine: DockerEngine, report: Reporter, before: Cluster, after: Cluster, skipped: tuple[Replica, ...]
+) -> None:
     """Host ports that a replica does not hold yet must be free on its node."""
     checks: list[preflight.Check] = []
     known = nodes(engine)
@@ -202,7 +225,7 @@ def _preflight(engine: DockerEngine, report: Reporter, before: Cluster, after: C
         old = before.replica(replica.id)
         held = {old.http_port, old.https_port} if old else set()
         ports = [p for p in (replica.http_port, replica.https_port) if p not in held]
-        if ports:
+        if ports and replica not in skipped:
             image = preflight.image_of(replica)
             checks += preflight.check_node(engine, node=known[replica.node_id], image=image, ports=ports)
     if checks:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from msrctl.engine.oneshot import run_oneshot
-from msrctl.errors import PreflightFailed, WrongState
+from msrctl.errors import PreflightFailed
 from msrctl.registry import version as versions
 from msrctl.storage import backend
-from msrctl.workflows import preflight
+from msrctl.workflows import preflight, unreachable
 from msrctl.workflows.swarm import nodes
 
 if TYPE_CHECKING:
@@ -120,22 +120,26 @@ def reconfigured(
         why: takes the reason.
 
     Raises:
-        As `find`; and WrongState: a replica's node is gone.
+        As `find`; and Unreachable: no replica's node answers (NODE-DOWN).
     """
     if reference is None:
         return after
     known = nodes(engine)
-    replicas = []
-    for replica in after.replicas:
-        if replica.node_id not in known:
-            raise WrongState(
-                f"node {replica.node_name} of replica {replica.id} is not in the swarm",
-                code="NO-NODE",
-                state=preflight.NOTHING,
-                hint="docker node ls shows the nodes. Bring it back, then run this again.",
-            )
-        image = find(engine, reference, known[replica.node_id], after.storage)
-        replicas.append(replace(replica, registry_image=image.id, registry_version=image.version))
+    # What is away cannot be asked; whoever may pass it over is asked elsewhere (workflows/unreachable.py).
+    gone = {one.replica.id for one in unreachable.away(engine, after)}
+    found = {
+        replica.id: find(engine, reference, known[replica.node_id], after.storage)
+        for replica in after.replicas
+        if replica.id not in gone
+    }
+    if not found:
+        unreachable.require(unreachable.away(engine, after), after, skip=False)
+    like = next(iter(found.values()))
+    images = [found.get(replica.id, like) for replica in after.replicas]
+    replicas = [
+        replace(replica, registry_image=image.id, registry_version=image.version)
+        for replica, image in zip(after.replicas, images, strict=True)
+    ]
     if tuple(replicas) == after.replicas:
         return after
     why.append("registry image")

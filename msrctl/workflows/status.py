@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from msrctl.engine import lock as locking
-from msrctl.engine.observe import clusters, observe
+from msrctl.engine.observe import clusters, labels_of, observe
 from msrctl.engine.protocol import ENDED
 from msrctl.errors import MsrctlError
 from msrctl.model import names
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from msrctl.engine.docker import DockerEngine
     from msrctl.model.cluster import Cluster, Replica
     from msrctl.model.requests import StatusRequest
+    from msrctl.plan.desired import Desired
+    from msrctl.plan.planner import Observed
     from msrctl.workflows.reporter import Reporter
     from msrctl.workflows.swarm import Node
 
@@ -58,7 +60,9 @@ def look(engine: DockerEngine, request: StatusRequest) -> StatusResult:
     drifts = drift(wanted, observed)
     known = nodes(engine)
     replicas = tuple(
-        _replica(engine, cluster, one, known.get(one.node_id), drifts)
+        _replica(
+            engine, cluster, one, known.get(one.node_id), drifts, behind=_is_behind(one, wanted, observed)
+        )
         for one in cluster.replicas
         if request.replica_id in {None, one.id}
     )
@@ -95,6 +99,8 @@ def _replica(
     replica: Replica,
     node: Node | None,
     drifts: dict[str, tuple[Change, ...]],
+    *,
+    behind: bool,
 ) -> ReplicaStatus:
     states = {c: _task_state(engine, names.service(c, replica.id)) for c in COMPONENTS}
     seen: dict[str, probe.Seen] = {}
@@ -129,7 +135,19 @@ def _replica(
         url=cluster.url(replica),
         components=components,
         drift=changes,
+        behind=behind,
     )
+
+
+def _is_behind(replica: Replica, wanted: Desired, observed: Observed) -> bool:
+    """Whether a service was made from another document, as its own label says; unlike what others changed."""
+    for component in COMPONENTS:
+        name = names.service(component, replica.id)
+        found = observed.services.get(name)
+        have = labels_of(found).get(names.LABEL_HASH) if found else None
+        if have and have != labels_of(wanted.services[name])[names.LABEL_HASH]:
+            return True
+    return False
 
 
 def _task_state(engine: DockerEngine, service: str) -> str:

@@ -13,7 +13,7 @@ from msrctl.errors import WrongState
 from msrctl.model.results import UpgradeResult
 from msrctl.plan.desired import desired
 from msrctl.plan.planner import plan
-from msrctl.workflows import preflight, probe, recover
+from msrctl.workflows import preflight, probe, recover, unreachable
 from msrctl.workflows.apply import Transition, apply
 from msrctl.workflows.preflight import NOTHING
 from msrctl.workflows.session import lock, open_engine, require_deployment, require_replica
@@ -22,6 +22,7 @@ from msrctl.workflows.swarm import nodes
 
 if TYPE_CHECKING:
     from msrctl.engine.docker import DockerEngine
+    from msrctl.model.cluster import Replica
     from msrctl.model.requests import UpgradeRequest
     from msrctl.workflows.reporter import Reporter
     from msrctl.workflows.session import Deployment
@@ -33,21 +34,27 @@ def upgrade(request: UpgradeRequest, report: Reporter) -> UpgradeResult:
 
     Raises:
         PreflightFailed: the image is not on every node.
+        Unreachable: NODE-DOWN: a replica's node does not answer.
         WrongState: the way from one version to the other is not safe (UPGRADE-JUMP).
         RolledBack, Interrupted: the first replica failed or a signal came; everything is as before.
         Partial: a later replica failed and was taken back; those before it stay upgraded.
     """
     engine = open_engine(request.common)
     if request.dry_run:
-        return _result(*_change(engine, request, report, require_deployment(engine)), dry_run=True)
+        change, before = _change(engine, request, report, require_deployment(engine))
+        change, skipped, warnings = unreachable.passed_over(engine, change, skip=request.skip_unreachable)
+        return _result(change, before, skipped, warnings, dry_run=True)
     with lock(engine, request.common, report) as held:
         sweep_oneshots(engine)
         recover.refuse_if_interrupted(engine)
         change, before = _change(engine, request, report, require_deployment(engine))
+        change, skipped, warnings = unreachable.passed_over(engine, change, skip=request.skip_unreachable)
+        for warning in warnings:
+            report.warn(warning)
         report.plan(change.plan)
         if change.plan:
             apply(engine, report, held, request.common, change)
-    return _result(change, before)
+    return _result(change, before, skipped, warnings)
 
 
 def _change(
@@ -60,7 +67,9 @@ def _change(
     image = preflight.find_image(engine, reference, default_version=__version__)
     for version in sorted({r.version for r in before.replicas}):
         refuse_unsafe_jump(version, image.version)
-    _require_everywhere(engine, report, deployment, image)
+    gone = unreachable.away(engine, before)
+    unreachable.require(gone, before, skip=request.skip_unreachable)
+    _require_everywhere(engine, report, deployment, image, {one.replica.id for one in gone})
     replicas = tuple(
         replace(r, image=image.id, image_reference=image.reference, version=image.version)
         for r in before.replicas
@@ -115,29 +124,32 @@ def _parts(version: str) -> tuple[int, int, int] | None:
 
 
 def _require_everywhere(
-    engine: DockerEngine, report: Reporter, deployment: Deployment, image: preflight.Image
+    engine: DockerEngine, report: Reporter, deployment: Deployment, image: preflight.Image, gone: set[str]
 ) -> None:
-    """The image must be on every replica's node, and run there."""
+    """The image must be on every replica's node that answers, and run there."""
     known = nodes(engine)
+    here = [r for r in deployment.cluster.replicas if r.id not in gone]
     with report.step("image", image.reference) as progress:
-        for replica in deployment.cluster.replicas:
-            if replica.node_id not in known:
-                raise WrongState(
-                    f"node {replica.node_name} of replica {replica.id} is not in the swarm",
-                    code="NO-NODE",
-                    state=NOTHING,
-                    hint="Bring it back, or take the replica out with msrctl remove --force.",
-                )
+        for replica in here:
             preflight.require(preflight.check_node(engine, node=known[replica.node_id], image=image))
-        progress.detail(f"{image.reference} is on {len(deployment.cluster.replicas)} nodes")
+        progress.detail(f"{image.reference} is on {len(here)} nodes")
 
 
-def _result(change: Transition, before: str, *, dry_run: bool = False) -> UpgradeResult:
+def _result(
+    change: Transition,
+    before: str,
+    skipped: tuple[Replica, ...],
+    warnings: tuple[str, ...],
+    *,
+    dry_run: bool = False,
+) -> UpgradeResult:
     return UpgradeResult(
         change.plan,
         dry_run=dry_run,
         changed=bool(change.plan) and not dry_run,
         version=change.cluster.version,
         before=before,
-        replicas=tuple(r.id for r in change.cluster.replicas),
+        replicas=tuple(r.id for r in change.cluster.replicas if r not in skipped),
+        skipped=tuple(r.id for r in skipped),
+        warnings=warnings,
     )

@@ -9,7 +9,7 @@ import pytest
 from plan_support import REGISTRY, a_cluster, an_engine, put
 
 from fakes.swarm import OneShot
-from msrctl.errors import PreflightFailed, UsageFault, WrongState
+from msrctl.errors import PreflightFailed, Unreachable, UsageFault
 from msrctl.model.cluster import Storage
 from msrctl.plan.desired import desired
 from msrctl.workflows.registry_image import (
@@ -192,6 +192,6 @@ def test_reconfigure_without_one_or_with_that_in_force_changes_nothing(reference
 def test_a_replica_whose_node_is_gone_is_named() -> None:
     engine = _engine()
     cluster = a_cluster("gone")
-    with pytest.raises(WrongState, match="node-1 of replica") as error:
+    with pytest.raises(Unreachable, match="replica 5f0c2a9be417 on node-1") as error:
         reconfigured(engine, REFERENCE, cluster, cluster, [])
-    assert error.value.code == "NO-NODE"
+    assert error.value.code == "NODE-DOWN"

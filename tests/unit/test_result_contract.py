@@ -38,7 +38,7 @@ CONTRACT: list[tuple[Any, set[str]]] = [
     ),
     (
         r.ReconfigureResult(PLAN),
-        {"plan", "dry_run", "changed", "replicas", "url", "outcome", "kept_storage", "warnings"},
+        {"plan", "dry_run", "changed", "replicas", "skipped", "url", "outcome", "kept_storage", "warnings"},
     ),
     (r.JoinResult(PLAN), {"plan", "dry_run", "replica_id", "node", "url", "replicas", "warnings"}),
     (r.RemoveResult(PLAN), {"plan", "dry_run", "removed", "replicas", "kept_volumes", "warnings"}),
@@ -46,7 +46,10 @@ CONTRACT: list[tuple[Any, set[str]]] = [
         r.EmergencyRepairResult(PLAN),
         {"plan", "dry_run", "forced", "removed", "replicas", "nodes", "volumes", "warnings"},
     ),
-    (r.UpgradeResult(PLAN), {"plan", "dry_run", "changed", "version", "before", "replicas", "warnings"}),
+    (
+        r.UpgradeResult(PLAN),
+        {"plan", "dry_run", "changed", "version", "before", "replicas", "skipped", "warnings"},
+    ),
     (r.DestroyResult(PLAN), {"plan", "dry_run", "removed", "kept_volumes", "warnings"}),
     (
         r.StatusResult(installed=True),
@@ -59,7 +62,7 @@ CONTRACT: list[tuple[Any, set[str]]] = [
     (VIEW, {"kind", "store", "parameters", "secrets", "root_ca", "redirect", "store_id"}),
     (r.FinalizeResult(PLAN), {"plan", "dry_run", "changed", "forgotten", "warnings"}),
     (r.SettingsResult(PLAN), {"plan", "dry_run", "changed", "read_only"}),
-    (REPLICA_STATUS, {"replica_id", "node", "version", "url", "components", "drift", "healthy"}),
+    (REPLICA_STATUS, {"replica_id", "node", "version", "url", "components", "drift", "behind", "healthy"}),
     (REPLICA_STATUS.components[0], {"component", "healthy", "detail", "task_state"}),
     (r.UsageResult(()), {"replicas"}),
     (

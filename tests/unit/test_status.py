@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from plan_support import NGINX, REGISTRY, Recorder, an_engine, put
+from plan_support import NGINX, REGISTRY, Recorder, an_engine, put, with_settings
 
 from msrctl.engine.state import StateStore
+from msrctl.model.cluster import Cluster
 from msrctl.model.requests import CommonRequest, StatusRequest
 from msrctl.workflows import status as telling
 
@@ -60,3 +61,19 @@ def test_where_nothing_runs_the_newest_task_tells_why(engine: FakeEngine) -> Non
         "nginx": "failed: task: non-zero exit (1)",
         "registry": "pending: no suitable node",
     }
+
+
+def test_a_replica_that_a_change_passed_over_is_behind_and_one_that_somebody_changed_is_not(
+    engine: FakeEngine,
+) -> None:
+    cluster = Cluster.from_json(StateStore(engine).read().document)  # type: ignore[union-attr]
+    found = engine.find("services", REGISTRY)
+    assert found is not None
+    by_hand = {**found["Spec"], "TaskTemplate": {**found["Spec"]["TaskTemplate"], "RestartPolicy": {}}}
+    engine.update("services", found["ID"], found["Version"]["Index"], by_hand)
+    seen = telling.status(StatusRequest(CommonRequest()), Recorder()).replicas[0]
+    assert (seen.behind, bool(seen.drift), seen.healthy) == (False, True, False)
+    after = with_settings(cluster, http_proxy="http://p:1").next_generation()
+    StateStore(engine).write(after.to_json(), 2, cluster=cluster.id)
+    seen = telling.status(StatusRequest(CommonRequest()), Recorder()).replicas[0]
+    assert (seen.behind, seen.healthy) == (True, False)
