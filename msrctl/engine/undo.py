@@ -108,7 +108,10 @@ def _wait_for_late(engine: Engine, kind: Kind, name: str) -> None:
 
 
 def restore_service(engine: Engine, name: str, spec: JSON) -> None:
-    """Puts a service back to an earlier spec and waits until it runs it; creates it anew if it is gone."""
+    """Puts a service back to an earlier spec and waits until it runs it; creates it anew if it is gone.
+
+    On a node that is down nothing runs, and what will run when it returns is what is put back now.
+    """
     before = task_ids(engine, name)
     for left in reversed(range(20)):
         found = engine.find("services", name)
@@ -122,4 +125,12 @@ def restore_service(engine: Engine, name: str, spec: JSON) -> None:
             if not left:
                 raise
             time.sleep(0.2)  # the engine itself is rolling it back at this moment
-    wait_running(engine, name, RESTORE_SECONDS, before=before, going_back=True)
+    if not _is_down(engine, spec):
+        wait_running(engine, name, RESTORE_SECONDS, before=before, going_back=True)
+
+
+def _is_down(engine: Engine, spec: JSON) -> bool:
+    """Whether the node that a service is pinned to is known to be down."""
+    down = {f"node.id=={node['ID']}" for node in engine.nodes() if node["Status"]["State"] == "down"}
+    placement = spec.get("TaskTemplate", {}).get("Placement") or {}
+    return any(constraint in down for constraint in placement.get("Constraints") or [])

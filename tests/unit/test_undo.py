@@ -110,6 +110,17 @@ def test_a_service_whose_roll_back_by_the_engine_failed_is_not_restored(
         restore_service(engine, NGINX, before["Spec"])
 
 
+def test_on_a_node_that_is_down_the_earlier_spec_is_put_back_and_nobody_waits(
+    deployed: tuple[FakeEngine, Cluster],
+) -> None:
+    engine, _ = deployed
+    before = _spec(engine, NGINX)
+    _update(engine, NGINX, _other_args)
+    engine.swarm.nodes[0]["Status"]["State"] = "down"
+    restore_service(engine, NGINX, before)
+    assert _spec(engine, NGINX) == before
+
+
 def test_a_removed_service_is_created_anew(deployed: tuple[FakeEngine, Cluster]) -> None:
     engine, _ = deployed
     before = _spec(engine, NGINX)
