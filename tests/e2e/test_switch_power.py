@@ -1,0 +1,100 @@
+"""A switch that is killed when it serves, twice, or by a power cut, leaves one whole store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support import look, run, stores
+from support.killed_switch import (
+    AFTER_COMMIT,
+    BEFORE_COMMIT,
+    JOURNAL,
+    STORE,
+    Point,
+    finish,
+    kill,
+    points,
+    pulls,
+    target,
+)
+from support.use import client, pull, push
+
+from labs.cleaning import restore
+from labs.system import eventually
+
+if TYPE_CHECKING:
+    from labs.deployment import Deployment
+
+pytest_plugins = ("support.killed_switch_fixtures",)
+
+
+@pytest.mark.parametrize("point", points(AFTER_COMMIT))
+def test_a_switch_that_serves_is_only_finished_and_keeps_what_was_pushed_since(
+    point: Point, whole: Deployment
+) -> None:
+    host, place, before = whole.host, target(whole), look.document(whole.host)
+    kill(whole, point, place)
+    pushed = []
+    if point != AFTER_COMMIT["when pushes were about to go on"]:
+        with client(whole) as registry:
+            pushed = [push(registry, "after/thaw", str(before["generation"]))]
+    told = run.refused(host, 6, "COMMITTED", "reconfigure", "--undo")
+    assert "--resume" in told
+    finish(whole, place, before)
+    with client(whole) as registry:
+        if pushed:
+            assert pull(registry, "after/thaw", str(before["generation"])) == pushed[0]
+        push(registry, "after/resume", str(before["generation"]))
+
+
+@pytest.mark.parametrize(
+    "point",
+    points({k: BEFORE_COMMIT[k] for k in ("in the copy", "in the freeze", "when the proxy has turned")}),
+)
+def test_an_undo_or_a_resume_that_is_killed_can_be_run_again(point: Point, whole: Deployment) -> None:
+    host, old, place = whole.host, stores.root(whole), target(whole)
+    before = look.document(host), stores.listing(old)
+    kill(whole, point, place)
+    resumed = run.trapped(host, Point(JOURNAL, 5).plan(), "reconfigure", "--resume")
+    assert resumed.returncode == run.KILLED, resumed.stderr
+    assert pulls(whole)
+    undone = run.trapped(host, Point("remove services", 1).plan(), "reconfigure", "--undo")
+    assert undone.returncode == run.KILLED, undone.stderr
+    assert pulls(whole)
+    run.data(host, "reconfigure", "--undo")
+    assert look.document(host) == before[0]
+    assert stores.listing(old) == before[1]
+
+
+# -- the engine dies
+
+
+POWER = {
+    "in the copy": Point("create services msrctl-run", 4),
+    "in the freeze": Point(JOURNAL, 5, after=False),
+    "when the proxy has turned": Point(JOURNAL, 8, after=False),
+    "when pushes go on": Point(JOURNAL, 9, after=False),
+}
+
+
+@pytest.mark.parametrize("point", points(POWER))
+@pytest.mark.parametrize("end", ["--resume", "--undo"])
+def test_a_power_cut_in_a_switch_leaves_one_whole_store(point: Point, end: str, whole: Deployment) -> None:
+    host, place, before = whole.host, target(whole), look.document(whole.host)
+    done = run.trapped(host, point.plan(), "reconfigure", STORE, str(place), "--migrate-storage")
+    assert done.returncode == run.KILLED, done.stderr
+    host.power_off()
+    restore(host)
+    eventually(lambda: pulls(whole), 60)
+    found = run.document(host, "status")["data"]
+    assert "reconfigure --resume" in found["interrupted"]
+    if end == "--undo" and point == POWER["when pushes go on"]:
+        run.refused(host, 6, "COMMITTED", "reconfigure", "--undo")
+        end = "--resume"
+    if end == "--resume":
+        finish(whole, place, before)
+    else:
+        run.data(host, "reconfigure", "--undo")
+        assert look.document(host) == before
+    eventually(lambda: run.document(host, "status")["exit_code"] == 0, 30)
