@@ -82,6 +82,9 @@ def parse(block: bytes) -> Header:
         raise HeaderError("kind", f"{_printable(name)} is {_kind(block[156:157])}")
     if block[257:262] != b"ustar" or any(block[345:500]) or any(block[157:257]):
         raise HeaderError("format", f"{_printable(name)} has a header of another program")
+    if block[148:156] != b"%06o\0 " % said:
+        # The sum does not cover itself: what follows its digits would be nobody's.
+        raise HeaderError("checksum", "a header's checksum is not written as this format has it")
     return Header(name, _octal(block[124:136]))
 
 

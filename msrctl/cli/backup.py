@@ -1,4 +1,4 @@
-"""`msrctl backup`, `backup verify` and `backup show`."""
+"""`msrctl backup`, `backup verify`, `backup show` and `backup drill`."""
 
 # Imports inside functions keep `msrctl --help` fast.
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from msrctl.cli import backup_drill, build, checks, values
 from msrctl.cli import backup_options as b
-from msrctl.cli import build, checks, values
 from msrctl.cli import options as o
 from msrctl.cli.base import Check, Command, Given, Group
 from msrctl.cli.running import run
@@ -183,3 +183,6 @@ def show_command(ctx: click.Context, /, file: str, **_: Any) -> int:
     given = Given(ctx)
     request = b.file_request(given, file)
     return run(given, lambda reporter: show(request, reporter))
+
+
+command.add_command(backup_drill.command)

@@ -234,6 +234,8 @@ def watching(given: Given) -> Iterator[str]:
     """How often to look is about looking again."""
     if given.has("interval") and not given.sets("watch"):
         yield "--interval needs --watch"
+    if given.sets("watch") and given.invocation.output == "prometheus":
+        yield "--watch goes on and on, and --output prometheus is one look: leave one of them away"
 
 
 def save_to_stdout(given: Given) -> Iterator[str]:

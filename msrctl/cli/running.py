@@ -40,7 +40,7 @@ def run(
     return render.show(
         result,
         command=given.invocation.command,
-        json=given.invocation.json,
+        form=given.invocation.output,
         reporter=reporter,
         on_stdout=result_on_stdout,
     )

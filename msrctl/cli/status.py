@@ -10,7 +10,7 @@ import click
 
 from msrctl.cli import build, checks, values
 from msrctl.cli import options as o
-from msrctl.cli.base import Command, Given
+from msrctl.cli.base import Command, Given, Option
 from msrctl.cli.running import run, stream
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ replica_option = o.option(
     "name, wanted, found. The exit code is 0 when all is well, 10 when something is not, and 6 when "
     "nothing is installed. With --watch on a terminal the picture is redrawn; elsewhere there is one line "
     "for each change, or with --output json one document a line with its time. Ctrl-C is how --watch ends: "
-    "the exit code is 0 then.",
+    "the exit code is 0 then. --output prometheus is for the node exporter's textfile collector: gauges by "
+    "name, the same exit codes.",
 )
 @replica_option
 @o.flag("--watch", "-w", help="Look again and again, until Ctrl-C.")
@@ -74,3 +75,9 @@ def command(ctx: click.Context, /, **_: Any) -> int:
             watching.write(changes(seen), command=invocation.command, json_lines=invocation.json)
 
     return stream(given, show)
+
+
+for parameter in command.params:
+    if isinstance(parameter, Option) and parameter.name == "output":
+        parameter.type = click.Choice(["text", "json", "prometheus"], case_sensitive=False)
+        parameter.metavar = "text|json|prometheus"

@@ -56,9 +56,9 @@ class LockStatus:
         return f"{running} (last heartbeat {clock.in_words(self.heartbeat_age)} ago)"
 
 
-def status(engine: Engine) -> LockStatus | None:
+def status(engine: Engine, name: str = names.LOCK) -> LockStatus | None:
     """The lock as it is now; None if nobody holds it."""
-    found = engine.find("configs", names.LOCK)
+    found = engine.find("configs", name)
     return _status_of(found, engine) if found else None
 
 
@@ -107,6 +107,7 @@ class Lock:
         warn: told when the lock of a dead process is taken over.
         process: who takes it.
         heartbeat: seconds between signs of life.
+        name: of the config that is the lock.
     """
 
     def __init__(
@@ -118,10 +119,12 @@ class Lock:
         warn: Callable[[str], None] = lambda _: None,
         process: Process | None = None,
         heartbeat: float = HEARTBEAT_SECONDS,
+        name: str = names.LOCK,
     ) -> None:
         self._engine, self._command, self._wait, self._warn = engine, command, wait, warn
         self._process = process or this_process()
         self._seconds = heartbeat
+        self._name = name
         self._ident = ""
         self._lost = ""
         self._stop = threading.Event()
@@ -138,7 +141,7 @@ class Lock:
         """
         deadline = time.monotonic() + (wait or 0)
         while not self._create():
-            held = status(self._engine)
+            held = status(self._engine, self._name)
             if held is None:
                 continue  # given back in between
             if held.dead:
@@ -164,7 +167,7 @@ class Lock:
             Locked: code LOCK-LOST.
         """
         if not self._lost:
-            found = self._engine.find("configs", names.LOCK)
+            found = self._engine.find("configs", self._name)
             self._lost = _lost_to(found, self._ident, self._engine)
         if self._lost:
             raise Locked(
@@ -201,7 +204,7 @@ class Lock:
     def _create(self) -> bool:
         data = {"process": self._process.to_json(), "command": self._command}
         spec = {
-            "Name": names.LOCK,
+            "Name": self._name,
             "Labels": {names.LABEL_COMPONENT: "lock", LABEL_HEARTBEAT: "0"},
             "Data": base64.b64encode(json.dumps(data, sort_keys=True).encode()).decode(),
         }
@@ -217,7 +220,7 @@ class Lock:
             last = time.monotonic()
             while not self._stop.wait(self._seconds):
                 try:
-                    self._lost = _heartbeat(engine, self._ident)
+                    self._lost = _heartbeat(engine, self._ident, self._name)
                     last = time.monotonic()
                 except MsrctlError as error:
                     silent = time.monotonic() - last
@@ -227,16 +230,16 @@ class Lock:
                     return
 
 
-def _heartbeat(engine: Engine, ident: str) -> str:
+def _heartbeat(engine: Engine, ident: str, name: str = names.LOCK) -> str:
     """One sign of life; returns why the lock is lost, or nothing."""
-    found = engine.find("configs", names.LOCK)
+    found = engine.find("configs", name)
     if found is None or found["ID"] != ident:
         return _lost_to(found, ident, engine)
     labels = dict(found["Spec"].get("Labels") or {})
     labels[LABEL_HEARTBEAT] = str(int(labels.get(LABEL_HEARTBEAT, "0")) + 1)
     # OutOfSequence or NotFound: it was just taken away; the next round finds out by whom.
     with contextlib.suppress(OutOfSequence, NotFound):
-        engine.update("configs", ident, found["Version"]["Index"], {"Name": names.LOCK, "Labels": labels})
+        engine.update("configs", ident, found["Version"]["Index"], {"Name": name, "Labels": labels})
     return ""
 
 

@@ -47,13 +47,14 @@ def observe(engine: Engine, cluster: str, wanted: Desired | None = None) -> Obse
 def clusters(engine: Engine) -> dict[str, list[str]]:
     """Ids of all clusters that have left anything in the swarm, each with "kind name" lines.
 
-    One-shots do not count: they are swept by the next run.
+    One-shots do not count: they are swept by the next run; nor do drills: the next drill takes them away.
     """
     out: dict[str, list[str]] = {}
     for kind in KINDS:
         for found in engine.list(kind, {names.LABEL_CLUSTER: None}):
             labels = labels_of(found)
-            if labels.get(names.LABEL_COMPONENT) != "oneshot":
+            passing = labels.get(names.LABEL_COMPONENT) == "oneshot"
+            if not passing and not names.is_drill(labels[names.LABEL_CLUSTER]):
                 out.setdefault(labels[names.LABEL_CLUSTER], []).append(
                     f"{kind.removesuffix('s')} {name_of(found)}"
                 )

@@ -15,6 +15,11 @@ from typing import Any
 NETWORK = "dtr-ol"
 LOCK = "msrctl-lock"
 JOURNAL = "msrctl-journal"
+DRILL_LOCK = "msrctl-drill"
+"""The lock of drills, which do not wait for changes of the deployment, nor those for a drill."""
+DRILL = "drill-"
+"""How the id of a drill begins. It stands where other objects have their cluster's: no command takes what a
+drill makes for a part of a deployment."""
 
 LABEL_CLUSTER = "io.msrctl.cluster"
 LABEL_REPLICA = "io.msrctl.replica"
@@ -32,6 +37,16 @@ REPLICA_ID = re.compile(r"[0-9a-f]{12}")
 def new_id() -> str:
     """A new replica or cluster id: 12 random hex digits."""
     return secrets.token_hex(6)
+
+
+def new_drill() -> str:
+    """A new id for a drill."""
+    return f"{DRILL}{new_id()}"
+
+
+def is_drill(cluster: str | None) -> bool:
+    """Whether the label of a cluster is that of a drill."""
+    return bool(cluster and cluster.startswith(DRILL))
 
 
 def service(component: str, replica: str) -> str:

@@ -301,6 +301,23 @@ class BackupFileRequest:
 
 
 @dataclass(frozen=True)
+class DrillRequest:
+    """`msrctl backup drill`."""
+
+    common: CommonRequest
+    file: str
+    """``-``: standard input."""
+    keys: BackupKeys = field(default_factory=BackupKeys)
+    sample: int | None = 10
+    """How many tags are pulled; None: all."""
+    http_port: int = 18080
+    https_port: int = 18443
+    node: str | None = None
+    advertise_addr: str | None = None
+    image: str | None = None
+
+
+@dataclass(frozen=True)
 class RestoreRequest:
     """`msrctl restore`."""
 

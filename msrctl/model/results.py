@@ -167,6 +167,10 @@ class StatusResult:
     interrupted: str | None = None
     """An operation that was interrupted, in words, with what to do."""
     leftovers: tuple[str, ...] = ()
+    lock_age: float | None = None
+    """Seconds since the lock was taken."""
+    certificate_expires: str | None = None
+    """ISO 8601, UTC."""
 
     @property
     def healthy(self) -> bool:
@@ -397,6 +401,54 @@ class BackupShowResult:
     tags: dict[str, int]
     """Repositories with their numbers of tags."""
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DrillPull:
+    """One tag that a drill pulled.
+
+    Arguments:
+        tag: ``repository:tag``.
+        digest: of its manifest, as the backup has it.
+        blobs: configuration and layers, all of which were pulled.
+        bytes: of them.
+        seconds: how long that took.
+        error: why it could not be pulled whole; "" if it was.
+    """
+
+    tag: str
+    digest: str
+    blobs: int
+    bytes: int
+    seconds: float
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class BackupDrillResult:
+    """`msrctl backup drill`: what came of a restore into a throw-away registry."""
+
+    file: str
+    encrypted: bool
+    content: BackupContent
+    node: str
+    layers_from: str
+    """The backup, or the store in words."""
+    restored: int
+    """Tags with all that they need."""
+    missing: dict[str, str]
+    """Tags that a restore would be without, with the reason."""
+    pulled: tuple[DrillPull, ...]
+    seconds: dict[str, float]
+    """restore, pull, teardown, total."""
+    left: tuple[str, ...] = ()
+    """What could not be taken away again, with the reason."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every tag is there, and every one of the sample was pulled."""
+        return not self.missing and not any(pull.error for pull in self.pulled)
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,22 @@ def _copy(options: argparse.Namespace) -> Iterator[JSON]:
     }
 
 
+def _fetch(_: argparse.Namespace) -> Iterator[JSON]:
+    """Copies the blobs that a file names, and nothing else; the old store is only read."""
+    began = time.monotonic()
+    wanted = {str(d): int(s) for d, s in json.loads((DESCRIPTIONS / "wanted.json").read_text()).items()}
+    progress = Progress()
+    copy_blobs(open_side("old"), open_side("new"), wanted, {}, progress, _ticker(progress))
+    lost = sorted([*progress.vanished, *progress.corrupt])
+    yield {
+        "type": "result",
+        "ok": True,
+        "lost": lost,
+        "seconds": round(time.monotonic() - began, 3),
+        **_numbers(progress),
+    }
+
+
 def _delta(options: argparse.Namespace) -> Iterator[JSON]:
     """Nobody writes now: copies the rest, makes links the same, and compares once more from what is there."""
     began = time.monotonic()
@@ -241,6 +257,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], Iterator[JSON]]] = {
     "copy": _copy,
     "delta": _delta,
     "erase": _erase,
+    "fetch": _fetch,
     "mark": _mark,
     "peek": _peek,
     "resolve": _resolve,

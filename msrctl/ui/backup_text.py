@@ -23,6 +23,8 @@ def lines(result: object) -> list[str]:
             ]
         case r.BackupShowResult():
             return _show(result)
+        case r.BackupDrillResult():
+            return _drill(result)
         case r.RestoreResult():
             return _restore(result)
     return str(result).splitlines()
@@ -47,6 +49,27 @@ def _restore(result: r.RestoreResult) -> list[str]:
         f"Replica ID is set to: {result.replica_id}",
         f"You can use flag '--existing-replica-id {result.replica_id}' when joining other replicas.",
     ]
+
+
+def _drill(result: r.BackupDrillResult) -> list[str]:
+    good = [pull for pull in result.pulled if not pull.error]
+    took = result.seconds
+    size = words.size(sum(pull.bytes for pull in good))
+    rows = [
+        ("Backup", f"{result.content.created}, {result.content.tags:,} tags of {result.content.url}"),
+        ("Drilled on", result.node),
+        ("Layers from", result.layers_from),
+        ("Restored", f"{result.restored:,} of {result.content.tags:,} tags, in {took['restore']:.1f} s"),
+        ("Pulled", f"{len(good):,} of {len(result.pulled):,} tags, {size}, in {took['pull']:.1f} s"),
+    ]
+    rows += [("Missing", f"{tag}: {why}") for tag, why in sorted(result.missing.items())[:MOST]]
+    if len(result.missing) > MOST:
+        rows.append(("Missing", f"... and {len(result.missing) - MOST:,} more (--output json has all)"))
+    rows += [("Not pulled", f"{p.tag}: {p.error}") for p in result.pulled if p.error]
+    rows += [("Left", line) for line in result.left]
+    verdict = "passed the drill" if result.passed else "DID NOT PASS the drill"
+    gone = "the throw-away registry is gone" if not result.left else "something of the drill is left"
+    return [*words.table(rows), f"{result.file} {verdict}; {gone}, {took['total']:.1f} s in all."]
 
 
 def _backup(result: r.BackupResult) -> list[str]:

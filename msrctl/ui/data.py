@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import PurePath
 from typing import Any
 
-from msrctl.model.results import InstallResult, ReplicaStatus, StatusResult
+from msrctl.model.results import BackupDrillResult, InstallResult, ReplicaStatus, StatusResult
 from msrctl.plan.step import Plan, Step
 from msrctl.secret import Secret
 
@@ -44,5 +44,7 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of data
         found = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
         if isinstance(value, StatusResult | ReplicaStatus):
             found["healthy"] = value.healthy
+        if isinstance(value, BackupDrillResult):
+            found["passed"] = value.passed
         return found
     return str(value)

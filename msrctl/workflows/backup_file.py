@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -122,6 +124,37 @@ def opened(file: str, keys: BackupKeys) -> Iterator[Opened]:
         ) from None
     with stream:
         yield Opened(stream, keys)
+
+
+@contextlib.contextmanager
+def at_hand(file: str, keys: BackupKeys) -> Iterator[Opened]:
+    """A backup as a file that can be gone through again; standard input is kept as it came, nameless.
+
+    What is encrypted stays so on the disk.
+
+    Arguments:
+        file: its name; ``-``: standard input.
+        keys: what opens it.
+
+    Raises:
+        UsageFault: it cannot be read or kept (BACKUP-FILE).
+    """
+    if file != "-":
+        with opened(file, keys) as found:
+            yield found
+        return
+    with tempfile.TemporaryFile(prefix="msrctl-restore-") as kept:
+        try:
+            shutil.copyfileobj(sys.stdin.buffer, kept, 1 << 20)
+        except OSError as error:
+            raise UsageFault(
+                f"the backup from standard input cannot be kept in {tempfile.gettempdir()}: {error.strerror}",
+                code="BACKUP-FILE",
+                state=NOTHING,
+                hint="Set TMPDIR to a place with room for it, or name a file.",
+            ) from error
+        kept.seek(0)
+        yield Opened(kept, keys)
 
 
 def verify(request: BackupFileRequest, report: Reporter) -> BackupVerifyResult:

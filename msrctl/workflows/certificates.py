@@ -60,6 +60,14 @@ def lacking(tls: Tls, wanted: Iterable[str]) -> list[str]:
     return [host for host in wanted if not covers(has, host)]
 
 
+def expires(tls: Tls) -> str | None:
+    """When the certificate ends, ISO 8601 in UTC; None if it cannot be read."""
+    from msrctl.tls.pem import load_certificates
+
+    found = load_certificates(tls.certificate, "the certificate").certificates
+    return found[0].not_valid_after_utc.isoformat() if found else None
+
+
 def uncovered(tls: Tls, host: str | None) -> tuple[str, ...]:
     """A warning if the operator's certificate is not for a host name."""
     from msrctl.tls.hosts import covers

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import sys
-import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +10,7 @@ from msrctl import __version__
 from msrctl.backup import check
 from msrctl.engine.observe import observe
 from msrctl.engine.oneshot import sweep_oneshots
-from msrctl.errors import MsrctlError, UsageFault, WrongState
+from msrctl.errors import MsrctlError, WrongState
 from msrctl.model import names
 from msrctl.model.cluster import PROBE_USER
 from msrctl.model.results import RestoreResult
@@ -23,7 +20,7 @@ from msrctl.plan.step import Plan, Step
 from msrctl.storage import backend
 from msrctl.workflows import gates, preflight, probe, recover, registry_image, storage
 from msrctl.workflows.apply import Transition, apply
-from msrctl.workflows.backup_file import Opened, opened
+from msrctl.workflows.backup_file import Opened, at_hand
 from msrctl.workflows.execute import volumes_undo
 from msrctl.workflows.install import LEAVES, check_node, refuse_if_installed, swarm_words
 from msrctl.workflows.material import Material
@@ -34,8 +31,6 @@ from msrctl.workflows.signals import signals_raise, signals_wait
 from msrctl.workflows.swarm import choose_node, init_swarm, leave_unused, made_by_msrctl, swarm_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from msrctl.backup.check import Backup
     from msrctl.backup.judge import Judge
     from msrctl.engine.docker import DockerEngine
@@ -61,7 +56,7 @@ def restore(request: RestoreRequest, report: Reporter) -> RestoreResult:
         VerifyFailed: RESTORE-MISSING: the store lacks what tags need.
         RolledBack, Interrupted: a step failed or a signal came; nothing is left of it.
     """
-    with _at_hand(request) as file:
+    with at_hand(request.file, request.keys) as file:
         with report.step("backup", request.file) as progress:
             with file.plain() as source:
                 found = check.read(source)
@@ -242,33 +237,6 @@ class _Restoring:
             layers=len(verdict.layers),
             warnings=warnings,
         )
-
-
-@contextlib.contextmanager
-def _at_hand(request: RestoreRequest) -> Iterator[Opened]:
-    """The backup as a file that can be gone through again; standard input is kept as it came, nameless.
-
-    What is encrypted stays so on the disk.
-
-    Raises:
-        UsageFault: it cannot be read or kept (BACKUP-FILE).
-    """
-    if request.file != "-":
-        with opened(request.file, request.keys) as file:
-            yield file
-        return
-    with tempfile.TemporaryFile(prefix="msrctl-restore-") as kept:
-        try:
-            shutil.copyfileobj(sys.stdin.buffer, kept, 1 << 20)
-        except OSError as error:
-            raise UsageFault(
-                f"the backup from standard input cannot be kept in {tempfile.gettempdir()}: {error.strerror}",
-                code="BACKUP-FILE",
-                state=preflight.NOTHING,
-                hint="Set TMPDIR to a place with room for it, or name a file.",
-            ) from error
-        kept.seek(0)
-        yield Opened(kept, request.keys)
 
 
 def _with_undo(step: Step, cluster: Cluster, *, fresh_volume: str | None) -> Step:

@@ -30,6 +30,16 @@ def wanted_store(found: Backup, request: RestoreRequest, material: making.Materi
     """
     if not request.default_storage:
         return storage.asked(Storage(), request.settings, material)
+    return recorded_store(found, material)
+
+
+def recorded_store(found: Backup, material: making.Material) -> Storage:
+    """The store that the backup recorded.
+
+    Arguments:
+        found: the backup.
+        material: takes the secrets of an object store, under new names.
+    """
     recorded = found.cluster.storage
     held = {
         parameter: material.add(

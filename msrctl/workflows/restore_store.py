@@ -81,6 +81,10 @@ class StoreWork:
             raise _missing(verdict.broken, self._found.inventory.tags, words)
         return self._judge
 
+    def take(self, judge: Judge) -> None:
+        """Works by this judgement from now on, instead of one that `compare` makes."""
+        self._judge = judge
+
     def put_layers(self, cluster: Cluster) -> None:
         """Pushes the layers that the store lacks, through the registry, as clients push.
 

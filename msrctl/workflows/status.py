@@ -20,7 +20,7 @@ from msrctl.plan.desired import desired
 from msrctl.plan.planner import drift
 from msrctl.plan.step import Change
 from msrctl.storage import backend
-from msrctl.workflows import probe, recover
+from msrctl.workflows import certificates, probe, recover
 from msrctl.workflows.session import open_engine, read_deployment
 from msrctl.workflows.swarm import nodes, swarm_state
 
@@ -49,11 +49,13 @@ def look(engine: DockerEngine, request: StatusRequest) -> StatusResult:
     held = locking.status(engine)
     found = recover.interrupted(engine)
     interrupted = None if found is None or (held and not held.dead) else _interrupted_words(*found)
-    words = held.sentence() if held and not held.dead else None
+    words, age = (held.sentence(), round(held.age, 1)) if held and not held.dead else (None, None)
     deployment = read_deployment(engine)
     if deployment is None:
         left = tuple(line for lines in clusters(engine).values() for line in lines)
-        return StatusResult(installed=False, lock=words, interrupted=interrupted, leftovers=left)
+        return StatusResult(
+            installed=False, lock=words, interrupted=interrupted, leftovers=left, lock_age=age
+        )
     cluster = deployment.cluster
     wanted = desired(cluster)
     observed = observe(engine, cluster.id, wanted)
@@ -90,6 +92,8 @@ def look(engine: DockerEngine, request: StatusRequest) -> StatusResult:
         drift=tuple(missing),
         lock=words,
         interrupted=interrupted,
+        lock_age=age,
+        certificate_expires=certificates.expires(cluster.tls),
     )
 
 

@@ -91,6 +91,14 @@ def test_a_file_that_was_cut_anywhere_is_truncated(cut: int) -> None:
     refused(WHOLE[:cut], "BACKUP-EMPTY" if cut == 0 else "BACKUP-TRUNCATED")
 
 
+def test_a_bit_that_flips_in_a_header_is_noticed_wherever_it_is() -> None:
+    for bit in range(512 * 8):
+        data = bytearray(WHOLE)
+        data[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(MsrctlError):
+            check.read(io.BytesIO(data))
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, len(WHOLE) * 8 - 1))
 def test_a_bit_that_flips_anywhere_is_noticed(bit: int) -> None:

@@ -29,6 +29,7 @@ STEP = {
 REPLICA_STATUS = r.ReplicaStatus(REPLICA, "node-1", "1", "u", (r.ComponentHealth("nginx", True, "ok"),))
 VIEW = r.StoreView("s3", "s3://images", {"bucket": "images"})
 BACKUP = r.BackupContent(1, "1", "t", "c", 1, "u", (), "s", 1, 2, 3, 4, 5, 6, 7, False, ())
+PULLED = r.DrillPull("a:1", "sha256:1", 2, 3, 0.1)
 ENTRY = ImageEntry("msrctl/msr:1", "sha256:1", 5)
 
 CONTRACT: list[tuple[Any, set[str]]] = [
@@ -56,6 +57,7 @@ CONTRACT: list[tuple[Any, set[str]]] = [
         {
             "installed", "healthy", "cluster_id", "generation", "version", "url", "storage",
             "previous_storage", "read_only", "replicas", "drift", "lock", "interrupted", "leftovers",
+            "lock_age", "certificate_expires",
         },
     ),
     (r.ShowStorageResult(VIEW), {"storage", "previous", "read_only"}),
@@ -97,6 +99,14 @@ CONTRACT: list[tuple[Any, set[str]]] = [
         r.BackupShowResult("f", True, BACKUP, {}, ("admin",), ("tls.key",), {"a": 1}),
         {"file", "encrypted", "content", "settings", "accounts", "secrets", "tags", "warnings"},
     ),
+    (
+        r.BackupDrillResult("f", True, BACKUP, "n", "the backup", 1, {}, (PULLED,), {"total": 1.0}),
+        {
+            "file", "encrypted", "content", "node", "layers_from", "restored", "missing", "pulled", "seconds",
+            "left", "passed", "warnings",
+        },
+    ),
+    (PULLED, {"tag", "digest", "blobs", "bytes", "seconds", "error"}),
     (
         r.RestoreResult(PLAN, BACKUP),
         {

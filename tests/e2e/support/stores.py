@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from msrctl.errors import MsrctlError
 from msrctl.model import names
+from msrctl.secret import Secret
 from support import look
 from support.use import client, pull, push
 
 if TYPE_CHECKING:
     from labs.deployment import Deployment
     from labs.host import Host
+    from labs.stores.description import ObjectStore
 
 MARKER = "msrctl-owner.json"
 
@@ -114,6 +116,17 @@ def one_blob(top: Path, *, largest: bool = True) -> Path:
     """The data file of the largest (a layer) or smallest blob of a store."""
     found = sorted(top.rglob("blobs/sha256/*/*/data"), key=lambda path: path.stat().st_size)
     return found[-1 if largest else 0]
+
+
+def storage_file(store: ObjectStore, path: Path) -> str:
+    """A storage configuration of an object store, for ``--storage-config``; returns its name."""
+    ((driver, section),) = store.storage_section().items()
+    plain = {k: v.reveal_text() if isinstance(v, Secret) else v for k, v in section.items()}
+    if store.ca:
+        plain["rootca"] = store.ca
+    path.write_text(json.dumps({"storage": {driver: plain}}))
+    path.chmod(0o600)
+    return str(path)
 
 
 def document_of(host: Host, kind: str) -> dict[str, Any]:

@@ -1,0 +1,152 @@
+"""Takes away what a drill has made, whatever happens; what a killed one left goes with the next."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from msrctl import __version__
+from msrctl.engine.converge import wait_gone
+from msrctl.engine.observe import KINDS, labels_of, name_of
+from msrctl.engine.removal import remove_when_free
+from msrctl.engine.volumes import remove_volume
+from msrctl.errors import MsrctlError
+from msrctl.model import names
+from msrctl.workflows.signals import signals_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from msrctl.engine.protocol import Engine
+    from msrctl.workflows.reporter import Reporter
+
+COMPONENT = "drill"
+STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What must be known to clean up behind a drill; kept in a config that goes last.
+
+    Arguments:
+        drill: its id.
+        replica: id of its replica.
+        node: swarm node of its volumes.
+        image: image id for a one-shot there.
+    """
+
+    drill: str
+    replica: str
+    node: str
+    image: str
+
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        """Names of the volumes that the engine makes for it."""
+        return names.default_volume(self.replica), names.gate_volume(self.replica)
+
+
+@dataclass
+class Teardown:
+    """How it went.
+
+    Arguments:
+        left: what could not be taken away, with the reason.
+        seconds: how long it took.
+    """
+
+    left: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@contextlib.contextmanager
+def thrown_away(engine: Engine, report: Reporter, ledger: Ledger) -> Iterator[Teardown]:
+    """A block that may make what it wants under a drill's label: afterwards it is gone.
+
+    Arguments:
+        engine: a manager.
+        report: where progress goes.
+        ledger: of the drill.
+    """
+    down = Teardown()
+    try:
+        _write(engine, ledger)
+        yield down
+    finally:
+        with signals_wait(), report.step("teardown") as progress:
+            began = time.monotonic()
+            down.left = take_away(engine, ledger.drill)
+            down.seconds = round(time.monotonic() - began, 3)
+            progress.detail("nothing of the drill is left" if not down.left else "; ".join(down.left))
+
+
+def sweep(engine: Engine, report: Reporter) -> None:
+    """Takes away what earlier drills left that were killed. Only under the drills' lock."""
+    found = {
+        ident
+        for kind in KINDS
+        for one in engine.list(kind, {names.LABEL_CLUSTER: None})
+        if names.is_drill(ident := labels_of(one)[names.LABEL_CLUSTER])
+    }
+    for drill in sorted(found):
+        report.warn("An earlier drill was cut short; what it left is taken away first.")
+        for line in take_away(engine, drill):
+            report.warn(f"Still left of it: {line}")
+
+
+def take_away(engine: Engine, drill: str) -> tuple[str, ...]:
+    """Removes everything of a drill, by its label alone; returns what could not be removed, and why.
+
+    Arguments:
+        engine: a manager.
+        drill: its id.
+    """
+    mine = {names.LABEL_CLUSTER: drill}
+    left: list[str] = []
+    with _noted(left, "services"):
+        services = [str(found["ID"]) for found in engine.list("services", mine)]
+        for ident in services:
+            engine.remove("services", ident)
+        wait_gone(engine, services, STOP_SECONDS)
+    for ledger in _ledgers(engine, drill):
+        for volume in ledger.volumes:
+            with _noted(left, f"volume {volume}"):
+                remove_volume(engine, volume, ledger.node, mine, image=ledger.image)
+    for kind in ("secrets", "networks", "configs"):
+        with _noted(left, kind):
+            for found in engine.list(kind, mine):
+                if labels_of(found).get(names.LABEL_COMPONENT) != COMPONENT:
+                    with _noted(left, f"{kind.removesuffix('s')} {name_of(found)}"):
+                        remove_when_free(engine, kind, str(found.get("ID") or found["Id"]))
+    if not left:
+        with _noted(left, "configs"):
+            for found in engine.list("configs", mine):
+                engine.remove("configs", found["ID"])
+    return tuple(left)
+
+
+@contextlib.contextmanager
+def _noted(left: list[str], what: str) -> Iterator[None]:
+    """Goes on after a failure: what is left is told, and everything else is still taken away."""
+    try:
+        yield
+    except MsrctlError as error:
+        left.append(f"{what}: {error.message}")
+
+
+def _write(engine: Engine, ledger: Ledger) -> None:
+    labels = names.labels(ledger.drill, __version__, component=COMPONENT)
+    data = base64.b64encode(json.dumps(asdict(ledger)).encode()).decode()
+    engine.create("configs", {"Name": f"msrctl-{ledger.drill}", "Labels": labels, "Data": data})
+
+
+def _ledgers(engine: Engine, drill: str) -> list[Ledger]:
+    wanted = {names.LABEL_CLUSTER: drill, names.LABEL_COMPONENT: COMPONENT}
+    return [
+        Ledger(**json.loads(base64.b64decode(found["Spec"]["Data"])))
+        for found in engine.list("configs", wanted)
+    ]
