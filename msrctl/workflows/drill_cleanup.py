@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 COMPONENT = "drill"
 STOP_SECONDS = 30.0
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def take_away(engine: Engine, drill: str) -> tuple[str, ...]:
         for ident in services:
             engine.remove("services", ident)
         wait_gone(engine, services, STOP_SECONDS)
+        _wait_for_containers(engine, mine)
     for ledger in _ledgers(engine, drill):
         for volume in ledger.volumes:
             with _noted(left, f"volume {volume}"):
@@ -127,6 +129,13 @@ def take_away(engine: Engine, drill: str) -> tuple[str, ...]:
             for found in engine.list("configs", mine):
                 engine.remove("configs", found["ID"])
     return tuple(left)
+
+
+def _wait_for_containers(engine: Engine, labels: dict[str, str]) -> None:
+    """Of the endpoint's own node: until they have gone they hold their ports, which the next drill wants."""
+    end = time.monotonic() + STOP_SECONDS
+    while engine.containers(labels) and time.monotonic() < end:
+        time.sleep(POLL_SECONDS)
 
 
 @contextlib.contextmanager
