@@ -11,7 +11,7 @@ from plan_support import REPLICA, Recorder, an_engine, put
 from fakes.engine import FakeEngine
 from fakes.swarm import IMAGE_ID
 from msrctl.engine.state import StateStore
-from msrctl.errors import Partial, PreflightFailed, RolledBack, VerifyFailed, WrongState
+from msrctl.errors import Partial, PreflightFailed, RolledBack, Unreachable, VerifyFailed, WrongState
 from msrctl.model import names
 from msrctl.model.cluster import Cluster
 from msrctl.model.requests import CommonRequest, UpgradeRequest
@@ -122,9 +122,10 @@ def test_an_image_that_is_not_there_is_named(engine: FakeEngine) -> None:
 
 def test_a_node_that_has_left_the_swarm_is_named(engine: FakeEngine) -> None:
     engine.swarm.nodes.pop()
-    with pytest.raises(WrongState) as refused:
+    with pytest.raises(Unreachable) as refused:
         upgrade()
-    assert refused.value.code == "NO-NODE"
+    assert refused.value.code == "NODE-DOWN"
+    assert "node-2" in refused.value.message
     assert images(engine)[REPLICA] == {IMAGE_ID}
 
 
