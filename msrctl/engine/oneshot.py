@@ -75,6 +75,7 @@ def run_oneshot(
     name: str | None = None,
     take: Callable[[JSON], bool] | None = None,
     any_version: bool = False,
+    stall: float | None = None,
 ) -> OneShotResult:
     """Runs a program once on a node, and removes every trace of it.
 
@@ -102,11 +103,12 @@ def run_oneshot(
         take: given every JSON line when the program has ended, in order; those that it answers True to are
             not kept in the result. For answers too large to be kept.
         any_version: whether an image of another msrctl will do, as for what takes away or gives free.
+        stall: seconds in which the task must change its state or print a line; None: it may be silent.
 
     Raises:
         WrongState: the image has another msrctl in it (code IMAGE-SKEW), which may not know what it is asked.
-        Unreachable: the node is gone, down or takes no work (codes NODE-UNKNOWN, NODE-DOWN), or the time
-            is over (code ONESHOT-TIMEOUT).
+        Unreachable: the node is gone, down or takes no work (codes NODE-UNKNOWN, NODE-DOWN), the time
+            is over (code ONESHOT-TIMEOUT), or nothing goes on any more (code ONESHOT-STALLED).
     """
     if not any_version and program[0] == "msrctl":
         require_same_version(engine, image_id)
@@ -131,7 +133,7 @@ def run_oneshot(
     ident = ""
     try:
         ident = engine.create("services", spec)
-        task = _wait(engine, ident, node_id, timeout, watch)
+        task = _wait(engine, ident, node_id, timeout, watch, stall)
         return _result(engine, ident, task, take)
     finally:
         # By name if the answer to `create` never came: a signal may fall anywhere.
@@ -233,10 +235,16 @@ def _require_ready(engine: Engine, node_id: str) -> None:
 
 
 def _wait(
-    engine: Engine, ident: str, node_id: str, timeout: float, watch: Callable[[JSON], None] | None
+    engine: Engine,
+    ident: str,
+    node_id: str,
+    timeout: float,
+    watch: Callable[[JSON], None] | None,
+    stall: float | None,
 ) -> JSON:
     """The task, once it has ended."""
-    began = looked = time.monotonic()
+    began = looked = moved = time.monotonic()
+    seen: tuple[str, str] = ("", "")
     while True:
         task: JSON = next(iter(engine.tasks(ident)), {"Status": {"State": "new"}})
         state, message = task["Status"]["State"], _message(task)
@@ -257,11 +265,20 @@ def _wait(
                 details=_log_end(engine, ident),
                 hint="Look at that node: is its disk or network slow, or does a mount hang?",
             )
-        if watch and state == "running" and time.monotonic() - looked > WATCH_SECONDS:
+        line = seen[1]
+        if (watch or stall) and state == "running" and time.monotonic() - looked > WATCH_SECONDS:
             looked = time.monotonic()
-            for line in engine.logs(ident, tail=1):
-                if data := _parsed(line):
-                    watch(data)
+            line = next(iter(engine.logs(ident, tail=1)), "")
+            if watch and (data := _parsed(line)):
+                watch(data)
+        if (state, line) != seen:
+            seen, moved = (state, line), time.monotonic()
+        if stall and time.monotonic() - moved > stall:
+            raise Unreachable(
+                f"a one-shot on node {node_id} has done nothing for {clock.in_words(stall)} (it is {state})",
+                code="ONESHOT-STALLED",
+                hint="Look at that node: does a mount hang, or what it mounts from?",
+            )
         time.sleep(POLL_SECONDS)
 
 

@@ -16,13 +16,19 @@ IN_USE = frozenset({400, 403, 409})
 """What the engine answers then: 400 for configs and secrets, 403 or 409 for networks, 409 for volumes."""
 
 
-def remove_when_free(engine: Engine, kind: Kind, ident: str) -> bool:
+def remove_when_free(engine: Engine, kind: Kind, ident: str, seconds: float = IN_USE_SECONDS) -> bool:
     """Removes an object by id or name, waiting while it is in use; False if there was none.
 
+    Arguments:
+        engine: a manager.
+        kind: of object.
+        ident: its id or name.
+        seconds: how long to wait at most.
+
     Raises:
-        ApiError: it is still in use after `IN_USE_SECONDS`, or the engine refuses for another reason.
+        ApiError: it is still in use after that, or the engine refuses for another reason.
     """
-    end = time.monotonic() + IN_USE_SECONDS
+    end = time.monotonic() + seconds
     while True:
         try:
             return engine.remove(kind, ident)

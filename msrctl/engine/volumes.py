@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msrctl.engine.removal import remove_when_free
+from msrctl.engine.removal import IN_USE_SECONDS, remove_when_free
 from msrctl.errors import MsrctlError
 
 if TYPE_CHECKING:
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 def remove_volume(
-    engine: Engine, name: str, node_id: str, labels: Mapping[str, str], *, image: str | None = None
+    engine: Engine,
+    name: str,
+    node_id: str,
+    labels: Mapping[str, str],
+    *,
+    image: str | None = None,
+    seconds: float = IN_USE_SECONDS,
 ) -> bool:
     """Removes a volume if it carries all the labels; False if there is none or it is not ours.
 
@@ -24,6 +30,7 @@ def remove_volume(
         node_id: swarm node that has it.
         labels: what the volume must carry: a volume that somebody else made is never removed.
         image: image id for a one-shot on another node.
+        seconds: how long to wait, on the endpoint's own node, for containers to let go of it.
 
     Raises:
         Conflict: containers still use it.
@@ -33,7 +40,7 @@ def remove_volume(
     found = engine.find("volumes", name)
     if found is None or any((found.get("Labels") or {}).get(k) != v for k, v in labels.items()):
         return False
-    return remove_when_free(engine, "volumes", name)
+    return remove_when_free(engine, "volumes", name, seconds)
 
 
 def _on_other_node(

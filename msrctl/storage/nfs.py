@@ -167,7 +167,10 @@ class NfsBackend(MountedBackend):
         return self._mount(labels, target) | {"Source": self.volume(replica)}
 
     def trial_mount(self, target: str = STORE) -> dict[str, Any]:
-        """The same mount by an anonymous volume: the engine removes it with the container that tried it."""
+        """The same mount by an anonymous volume: the engine removes it with the container that tried it.
+
+        Not for a service: swarm makes one more volume of the kind, which is left over (measured).
+        """
         return self._mount({}, target)
 
     def _mount(self, labels: dict[str, str], target: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msrctl.secret import Secret
 from msrctl.transfer.files import FileStore
+from msrctl.transfer.pulse import Watched
 from msrctl.transfer.store import StoreError
 
 if TYPE_CHECKING:
@@ -30,14 +31,14 @@ parameters, secrets, root_ca (PEM or ""), words."""
 
 
 def open_side(side: str) -> Store:
-    """The old or the new store.
+    """The old or the new store; what it does is counted (`pulse`).
 
     Arguments:
         side: ``old`` or ``new``.
     """
     described = json.loads((DESCRIPTIONS / f"{side}.json").read_text())
     secrets = {p: Secret((SECRETS / f"{side}.{p}").read_bytes()) for p in described["secrets"]}
-    return open_store(described, secrets, Path(f"/{side}"))
+    return Watched(open_store(described, secrets, Path(f"/{side}")))
 
 
 def open_store(

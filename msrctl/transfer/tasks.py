@@ -7,7 +7,6 @@ stores at /old and /new. Every answer is one line of JSON with a "type".
 from __future__ import annotations
 
 import json
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from msrctl.transfer.copy import Progress, copy_blobs, mirror_links, verify_dige
 from msrctl.transfer.inventory import Inventory, summary, take
 from msrctl.transfer.open import DESCRIPTIONS, SECRETS, open_side
 from msrctl.transfer.owner import Owner, read_owner, write_owner
+from msrctl.transfer.pulse import PULSE
 from msrctl.transfer.resolve import broken_tags
 from msrctl.transfer.store import OWNER, ROOT, StoreError
 
@@ -54,11 +54,12 @@ def run(options: argparse.Namespace) -> Iterator[JSON]:
         fine = True
         if owner and options.action == "copy":
             write_owner(open_side("new"), owner)
-        for answer in ACTIONS[options.action](options):
-            fine = fine and bool(answer.get("ok", True))
-            if owner and fine and answer["type"] == "result":
-                write_owner(open_side("new"), owner)
-            yield answer
+        with PULSE.printed():
+            for answer in ACTIONS[options.action](options):
+                fine = fine and bool(answer.get("ok", True))
+                if owner and fine and answer["type"] == "result":
+                    write_owner(open_side("new"), owner)
+                yield answer
     except StoreError as error:
         yield {"type": "result", "ok": False, "code": error.code, "error": str(error)}
     except OSError as error:
@@ -309,8 +310,7 @@ def _ticker(progress: Progress) -> Callable[[], None]:
         now = time.monotonic()
         if now - last >= TICK_SECONDS:
             last = now
-            sys.stdout.write(json.dumps({"type": "progress", **_numbers(progress)}) + "\n")
-            sys.stdout.flush()
+            PULSE.say({"type": "progress", **_numbers(progress)})
 
     return tick
 

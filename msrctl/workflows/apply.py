@@ -13,6 +13,7 @@ from msrctl.errors import MsrctlError, Partial, words
 from msrctl.model import names
 from msrctl.plan.desired import desired
 from msrctl.workflows.execute import Execution
+from msrctl.workflows.mounts import sweep_mounts
 from msrctl.workflows.signals import signals_wait
 
 if TYPE_CHECKING:
@@ -151,3 +152,4 @@ def sweep(engine: DockerEngine, cluster: Cluster) -> None:
                 engine.remove("configs", found["ID"])
             except ApiError:
                 continue
+    sweep_mounts(engine, cluster)

@@ -13,12 +13,13 @@ from msrctl.engine.observe import clusters, observe
 from msrctl.engine.oneshot import sweep_oneshots
 from msrctl.engine.undo import remove
 from msrctl.engine.volumes import remove_volume
-from msrctl.errors import UsageFault, WrongState
+from msrctl.errors import MsrctlError, UsageFault, WrongState
 from msrctl.model import names
 from msrctl.model.results import DestroyResult
 from msrctl.plan.step import Plan, Step
 from msrctl.storage import backend
 from msrctl.workflows.execute import KINDS
+from msrctl.workflows.mounts import mounts_of
 from msrctl.workflows.session import lock, open_engine, read_deployment, require_replica
 from msrctl.workflows.swarm import leave_unused, swarm_state
 
@@ -55,7 +56,7 @@ def destroy(request: DestroyRequest, report: Reporter) -> DestroyResult:
         _confirm(request, report, found.kept)
         sweep_oneshots(engine, older_than=0)
         for step in found.steps:
-            _carry_out(engine, found.cluster, step)
+            _carry_out(engine, found.cluster, step, report.warn)
         remove(engine, "configs", names.JOURNAL)  # by name: one that cannot be read goes too
     left = ("swarm (install had made it)",) if leave_unused(engine) else ()
     removed = tuple(f"{s.kind} {s.name}" for s in found.steps)
@@ -133,7 +134,10 @@ def _plan(engine: DockerEngine, cluster: Cluster | None, request: DestroyRequest
         configs = sorted(found.configs, key=lambda n: (n.startswith("msrctl-state-"), n))
         for kind, listed in (
             ("service", sorted(found.services)),
-            ("volume", (*_gates(cluster), *(_volumes(engine, cluster) if request.remove_data else ()))),
+            (
+                "volume",
+                (*_without_images(cluster), *(_volumes(engine, cluster) if request.remove_data else ())),
+            ),
             ("secret", sorted(found.secrets)),
             ("network", sorted(found.networks)),
             ("config", [name for name in configs if name != names.LOCK]),
@@ -145,17 +149,26 @@ def _plan(engine: DockerEngine, cluster: Cluster | None, request: DestroyRequest
     return Plan(f"destroy {what}", tuple(steps))
 
 
-def _carry_out(engine: DockerEngine, cluster: Cluster | None, step: Step) -> None:
+def _carry_out(
+    engine: DockerEngine, cluster: Cluster | None, step: Step, warn: Callable[[str], None]
+) -> None:
     if step.kind != "volume":
         remove(engine, KINDS[step.kind], step.name)
         return
     if cluster is None:
         remove(engine, "volumes", step.name)
         return
+    mounts = mounts_of(cluster)
     for replica in cluster.replicas:
+        wanted = {names.LABEL_REPLICA: replica.id}
         if step.name in {backend(cluster.storage).own_volume(replica.id), names.gate_volume(replica.id)}:
-            wanted = {names.LABEL_REPLICA: replica.id}
             remove_volume(engine, step.name, replica.node_id, wanted, image=replica.image)
+        elif mounts.get(step.name) == replica:
+            # A container that hangs on a dead server keeps the mount; the images are not here anyway.
+            try:
+                remove_volume(engine, step.name, replica.node_id, wanted, image=replica.image)
+            except MsrctlError as error:
+                warn(f"volume {step.name} (a mount, it holds nothing) is left: {error}")
 
 
 def _volumes(engine: DockerEngine, cluster: Cluster | None) -> tuple[str, ...]:
@@ -167,9 +180,11 @@ def _volumes(engine: DockerEngine, cluster: Cluster | None) -> tuple[str, ...]:
     return tuple(v for v in owned if v)
 
 
-def _gates(cluster: Cluster | None) -> tuple[str, ...]:
-    """Volumes of the gates: they hold no data, only whether pushes are refused."""
-    return tuple(names.gate_volume(r.id) for r in cluster.replicas) if cluster else ()
+def _without_images(cluster: Cluster | None) -> tuple[str, ...]:
+    """Volumes of the gates, which hold whether pushes are refused, and what nodes have of an export."""
+    if cluster is None:
+        return ()
+    return (*(names.gate_volume(r.id) for r in cluster.replicas), *sorted(mounts_of(cluster)))
 
 
 def _require_somebody_to_ask(request: DestroyRequest, report: Reporter) -> None:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 import errno
-import json
 import os
 import socket
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from msrctl.errors import MsrctlError
 from msrctl.transfer import tasks
 from msrctl.transfer.files import FileStore
+from msrctl.transfer.pulse import print_line
 from msrctl.workflows import overlay
 
 if TYPE_CHECKING:
@@ -87,8 +86,7 @@ def main(args: Sequence[str]) -> int:
     fine = True
     for answer in run(options):
         fine = fine and answer.get("ok", True)
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        print_line(answer)
     return 0 if fine else 1
 
 

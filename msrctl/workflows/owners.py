@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -64,7 +65,13 @@ def refuse_foreign_owner(
 
 
 def is_in_use(
-    engine: Engine, cluster: Cluster, trial: Storage, owner: Mapping[str, Any] | None, *, erasing: bool
+    engine: Engine,
+    cluster: Cluster,
+    trial: Storage,
+    owner: Mapping[str, Any] | None,
+    *,
+    erasing: bool,
+    reachable: bool = True,
 ) -> bool:
     """Whether a store is the one in force, whatever name leads to it.
 
@@ -79,22 +86,23 @@ def is_in_use(
         trial: the store in question, with secrets that exist.
         owner: what its marker says, if it has one.
         erasing: whether its tags would be erased.
+        reachable: False if it is known that the store in force cannot be reached.
     """
     replica = cluster.replicas[0]
     if backend(trial).identity(replica.id) == backend(cluster.storage).identity(replica.id):
         return True
-    try:
-        answer = on_stores(
-            engine,
-            replica,
-            cluster.id,
-            "same",
-            new=Side(trial, writable=True),
-            old=Side(cluster.storage),
-            timeout=CHECK_SECONDS,
-        )
-    except MsrctlError:
-        answer = None
+    answer = None
+    with contextlib.suppress(MsrctlError):
+        if reachable:
+            answer = on_stores(
+                engine,
+                replica,
+                cluster.id,
+                "same",
+                new=Side(trial, writable=True),
+                old=Side(cluster.storage),
+                timeout=CHECK_SECONDS,
+            )
     if answer is None or not answer.ok:
         return erasing and owner is not None and owner["store"] == cluster.storage.store_id
     return bool(answer.result["same"])

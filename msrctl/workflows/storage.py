@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msrctl.engine.removal import IN_USE_SECONDS
 from msrctl.engine.volumes import remove_volume
 from msrctl.errors import MsrctlError, UsageFault, VerifyFailed, WrongState
 from msrctl.model import names
@@ -16,6 +17,7 @@ from msrctl.plan.switch import Policy, Switch
 from msrctl.storage import backend, from_nfs_options, from_volume_option
 from msrctl.storage.nfs import NfsBackend, parse_url
 from msrctl.workflows import gates, preflight
+from msrctl.workflows.nfs_servers import nfs_probed, old_server_gone
 from msrctl.workflows.owners import is_in_use, owner_options, refuse_foreign_owner
 from msrctl.workflows.stores import CHECK_SECONDS, Side, on_stores, trial_secrets
 from msrctl.workflows.swarm import nodes
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from msrctl.model.requests import ReconfigureRequest, SettingsRequest
     from msrctl.workflows.material import Material
     from msrctl.workflows.reporter import Reporter
+
+MOUNT_SECONDS = 8.0
+"""How long the container of a trial may take to let go of an export."""
 
 
 @dataclass(frozen=True)
@@ -179,23 +184,35 @@ def prepare(
         VerifyFailed: it is not what the policy wants.
     """
     _refuse_node_local(before, wanted)
-    with volume_removed_unless_kept(engine, before.replicas[0], wanted, keep=not request.dry_run):
-        wanted = nfs_probed(engine, report, before.replicas, wanted)
-        with trial_secrets(engine, before.id, wanted, material.secrets) as trial:
-            owner, same_secrets = check_everywhere(engine, report, before, trial, in_force=before.storage)
-            refuse_foreign_owner(owner, before, _words(wanted, before), adopt=request.adopt_storage)
-            if is_in_use(engine, before, trial, owner, erasing=request.reinitialize_storage):
-                return _reconfigured(before, wanted, same_secrets, material, request)
-            # A copy made by hand has the marker of its original: two stores must not have one id.
-            another = owner is not None and owner["store"] != before.storage.store_id
-            found_id = owner["store"] if owner and another else names.new_id()
-            storage = replace(wanted, store_id=found_id)
-            policy = policy_of(request)
-            switch = Switch(before, replace(before, storage=storage), policy, {})
-            asks = not (request.yes or request.dry_run)
-            checking = Switching(engine, report, switch, reverting=request.revert_storage, asks=asks)
-            ours = owner is not None and owner["cluster"] == before.id
-            warnings = checking.check(replace(trial, store_id=found_id), ours=ours)
+    old_gone = old_server_gone(engine, before, wanted, policy_of(request))
+    wanted = nfs_probed(engine, report, before.replicas, wanted)
+    with (
+        volume_removed_unless_kept(engine, before.replicas[0], wanted, keep=not request.dry_run),
+        trial_secrets(engine, before.id, wanted, material.secrets) as trial,
+    ):
+        owner, same_secrets = check_everywhere(engine, report, before, trial, in_force=before.storage)
+        refuse_foreign_owner(owner, before, _words(wanted, before), adopt=request.adopt_storage)
+        erasing = request.reinitialize_storage
+        if is_in_use(engine, before, trial, owner, erasing=erasing, reachable=not old_gone):
+            return _reconfigured(before, wanted, same_secrets, material, request)
+        # A copy made by hand has the marker of its original: two stores must not have one id.
+        another = owner is not None and owner["store"] != before.storage.store_id
+        found_id = owner["store"] if owner and another else names.new_id()
+        storage = replace(wanted, store_id=found_id)
+        policy = policy_of(request)
+        switch = Switch(before, replace(before, storage=storage), policy, {})
+        asks = not (request.yes or request.dry_run)
+        checking = Switching(
+            engine,
+            report,
+            switch,
+            max_wait=request.common.max_wait,
+            reverting=request.revert_storage,
+            asks=asks,
+            old_gone=old_gone,
+        )
+        ours = owner is not None and owner["cluster"] == before.id
+        warnings = checking.check(replace(trial, store_id=found_id), ours=ours)
     return Prepared(storage, policy, warnings)
 
 
@@ -221,7 +238,11 @@ def prepare_install(
     if cluster.storage.kind == "volume":
         return cluster
     wanted = nfs_probed(engine, report, cluster.replicas, cluster.storage)
-    with trial_secrets(engine, cluster.id, wanted, material.secrets) as trial:
+    # What is tried here goes again at once: whatever may fail between this and the first step leaves nothing.
+    with (
+        volume_removed_unless_kept(engine, cluster.replicas[0], wanted, keep=False),
+        trial_secrets(engine, cluster.id, wanted, material.secrets) as trial,
+    ):
         owner, _ = check_everywhere(engine, report, cluster, trial, in_force=None)
     refuse_foreign_owner(owner, cluster, _words(wanted, cluster), adopt=adopt)
     return replace(cluster, storage=replace(wanted, store_id=owner["store"] if owner else names.new_id()))
@@ -303,25 +324,6 @@ def check_everywhere(
     return owner, same
 
 
-def nfs_probed(engine: Engine, report: Reporter, replicas: tuple[Replica, ...], wanted: Storage) -> Storage:
-    """An NFS store with the version to mount, as the nodes find it; other stores as they are.
-
-    Raises:
-        PreflightFailed: a node may not mount the export; every check that failed is named.
-    """
-    if wanted.kind != "nfs":
-        return wanted
-    store = NfsBackend.from_parameters(wanted.parameters)
-    known = nodes(engine)
-    with report.step("NFS", store.address.url) as progress:
-        for replica in replicas:
-            image = preflight.image_of(replica)
-            checks, store = preflight.check_nfs(engine, node=known[replica.node_id], image=image, store=store)
-            preflight.require(checks)
-        progress.detail(store.words())
-    return replace(wanted, parameters=store.parameters())
-
-
 def _reconfigured(
     before: Cluster,
     wanted: Storage,
@@ -374,11 +376,14 @@ def volume_removed_unless_kept(
     finally:
         if fresh and not (done and keep):
             with contextlib.suppress(MsrctlError):
-                remove_volume(engine, fresh, replica.node_id, {names.LABEL_REPLICA: replica.id})
+                # A mount that hangs keeps its container, and nobody shall wait for that.
+                seconds = MOUNT_SECONDS if wanted.kind == "nfs" else IN_USE_SECONDS
+                labels = {names.LABEL_REPLICA: replica.id}
+                remove_volume(engine, fresh, replica.node_id, labels, seconds=seconds)
 
 
 def missing_volume(engine: Engine, storage: Storage, replica: Replica) -> str | None:
-    """The name of the volume for the images if it is surely not there yet: only then it may be taken away.
+    """The name of the volume for a store if it is surely not there yet: only then it may be taken away.
 
     Arguments:
         engine: a manager; only its own node's volumes can be seen.
@@ -386,7 +391,7 @@ def missing_volume(engine: Engine, storage: Storage, replica: Replica) -> str | 
         replica: whose volume.
     """
     mount = backend(storage).mount(replica.id, {})
-    if storage.kind != "volume" or mount is None or engine.info()["Swarm"]["NodeID"] != replica.node_id:
+    if mount is None or mount["Type"] != "volume" or engine.info()["Swarm"]["NodeID"] != replica.node_id:
         return None
     name = str(mount["Source"])
     return None if engine.find("volumes", name) else name

@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from msrctl import __version__
+from msrctl.engine import clock
 from msrctl.engine.oneshot import config_at, run_oneshot, secret_at
 from msrctl.engine.protocol import ApiError, Conflict
-from msrctl.errors import MsrctlError
+from msrctl.errors import MsrctlError, Unreachable
 from msrctl.model import names
 from msrctl.storage import backend
+from msrctl.transfer.pulse import ALIVE
 from msrctl.workflows.execute import secret_body
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 CHECK_SECONDS = 60.0
 FOREVER = 30 * 86400.0
 """Seconds: a copy takes as long as it takes; what hangs is seen by its progress."""
+STALL_SECONDS = 300.0
+"""How long a store may do nothing at all. A part of a layer may take that long over a slow line."""
 COMPONENT = "config"
 """Component of the descriptions: what a killed run leaves of them is swept with the other configs."""
 
@@ -95,6 +99,7 @@ def on_stores(
     held: Mapping[str, str] | None = None,
     options: tuple[str, ...] = (),
     timeout: float = FOREVER,
+    stall: float = STALL_SECONDS,
     watch: Callable[[JSON], None] | None = None,
     take: Callable[[JSON], bool] | None = None,
     configs: Sequence[JSON] = (),
@@ -111,16 +116,18 @@ def on_stores(
         held: without an old store: secrets of the store in force, to tell whether the new ones are the same.
         options: further arguments of the task; no secrets.
         timeout: seconds.
+        stall: seconds in which a store must do something, and the task must get its mounts.
         watch: given the newest progress about once a second.
         take: given every line; those that it answers True to are not kept (see `run_oneshot`).
         configs: references to further configs.
 
     Raises:
         MsrctlError: the task could not run (STORE-TASK), for example because a mount failed.
+        Unreachable: a store does nothing any more (STORE-STALLED), or the node cannot be used.
     """
     sides = {"new": new} | ({"old": old} if old else {})
-    mounts = [m for name, side in sides.items() if (m := _mount(side, replica, f"/{name}"))]
-    with _described(engine, cluster, replica, sides) as described:
+    mounts = [m for name, side in sides.items() if (m := _mount(side, replica, cluster, f"/{name}"))]
+    with _described(engine, cluster, replica, sides) as described, _told_by_store(sides, replica, stall):
         result = run_oneshot(
             engine,
             image_id=replica.image,
@@ -148,21 +155,51 @@ def on_stores(
             wait_gone=False,
             watch=watch,
             take=take,
+            stall=stall,
         )
-    last = result.lines[-1] if result.lines else {}
+    lines = tuple(line for line in result.lines if line.get("type") != ALIVE)
+    last = lines[-1] if lines else {}
     if last.get("type") != "result":
         raise MsrctlError(
             f"the task on the store ended without an answer on node {replica.node_name}: {result.why}",
             code="STORE-TASK",
         )
-    return StoreAnswer(last, result.lines)
+    return StoreAnswer(last, lines)
 
 
-def _mount(side: Side, replica: Replica, target: str) -> JSON | None:
-    """The mount of one side: volumes by name, since what they hold matters; else as it is tried."""
+@contextlib.contextmanager
+def _told_by_store(sides: Mapping[str, Side], replica: Replica, stall: float) -> Iterator[None]:
+    """Tells a task that does nothing any more as what it is: a store that hangs."""
+    try:
+        yield
+    except Unreachable as error:
+        if error.code != "ONESHOT-STALLED":
+            raise
+        stores = " and ".join(backend(side.storage).words(replica.id) for side in sides.values())
+        raise Unreachable(
+            f"nothing goes on any more at {stores}: no answer for {clock.in_words(stall)} on node "
+            f"{replica.node_name}",
+            code="STORE-STALLED",
+            hint="Does the storage server answer, from that node? Mend it, then run this again; --max-wait "
+            f"gives it more time than {clock.in_words(stall)}."
+            if stall < STALL_SECONDS
+            else "Does the storage server answer, from that node? Mend it, then run this again.",
+        ) from error
+
+
+def _mount(side: Side, replica: Replica, cluster: str, target: str) -> JSON | None:
+    """The mount of one side: volumes by name, since what they hold matters; else as it is tried.
+
+    Exports by name too: swarm makes a volume beforehand for every mount that says how (moby,
+    daemon/cluster/executor/container/adapter.go, createVolumes), and of those without a name one is left
+    over each time. With its labels it is found again, whoever made it first.
+    """
     store = backend(side.storage)
-    if side.storage.kind == "volume":
-        mount = store.mount(replica.id, dict(side.labels or {}), target)
+    if side.storage.kind in {"volume", "nfs"}:
+        labels = dict(side.labels or {})
+        if side.storage.kind == "nfs":
+            labels = names.labels(cluster, replica.version, component="registry", replica=replica.id)
+        mount = store.mount(replica.id, labels, target)
     else:
         mount = store.trial_mount(target)
     return {**mount, "ReadOnly": True} if mount and not side.writable else mount

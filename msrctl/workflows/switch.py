@@ -19,7 +19,7 @@ from msrctl.plan.switch import Policy, policy_line
 from msrctl.workflows import differences, gates, probe
 from msrctl.workflows.owners import owner_options
 from msrctl.workflows.preflight import NOTHING
-from msrctl.workflows.stores import Side, on_stores
+from msrctl.workflows.stores import STALL_SECONDS, Side, on_stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 DRAIN_SECONDS = 120.0
 """How long the end of pushes that are under way is waited for, unless --max-wait says less."""
+FROZEN_STALL_SECONDS = 60.0
+"""How long a store may do nothing while pushes are held, unless --max-wait says less."""
 
 
 @dataclass
@@ -56,6 +58,8 @@ class Switching:
     max_wait: float = 600.0
     reverting: bool = False
     asks: bool = False
+    old_gone: str = ""
+    """Why the old store cannot be read, if that is known beforehand."""
     _frozen_at: float = field(default=0.0, init=False)
 
     # -- before anything is changed
@@ -117,6 +121,8 @@ class Switching:
                 hint="Is it the right place, and did the data arrive? To start empty, say "
                 "--reinitialize-storage instead.",
             )
+        if self.old_gone:
+            return (*warnings, f"the old store was not compared, it cannot be read: {self.old_gone}")
         try:
             answer = self._on("compare", trial)
         except MsrctlError as error:
@@ -251,6 +257,7 @@ class Switching:
         if self.verify_digests and action in {"copy", "delta"}:
             options += ("--verify-digests",)
         before = self.switch.before.storage
+        most = FROZEN_STALL_SECONDS if self._frozen_at else STALL_SECONDS
         return on_stores(
             self.engine,
             self.switch.first,
@@ -263,5 +270,6 @@ class Switching:
             ),
             old=Side(before) if old else None,
             options=options,
+            stall=min(most, self.max_wait),
             watch=watch,
         )

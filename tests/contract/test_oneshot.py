@@ -68,6 +68,22 @@ def test_a_node_that_is_not_in_the_swarm_is_refused_at_once(subject: Subject) ->
     assert caught.value.code == "NODE-UNKNOWN"
 
 
+def test_one_that_goes_silent_is_ended_long_before_its_time(subject: Subject) -> None:
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match=r"has done nothing for 2 s \(it is running\)") as error:
+        subject.run("so far", hangs=True, timeout=60.0, stall=2.0)
+    assert error.value.code == "ONESHOT-STALLED"
+    assert error.value.hint
+    assert time.monotonic() - began < 15
+
+
+def test_one_that_goes_on_speaking_may_take_its_time(subject: Subject) -> None:
+    if subject.swarm:
+        subject.swarm.oneshot = lambda _: OneShot(lines=('{"n": 6}',))
+    script = 'for n in 1 2 3 4 5 6; do echo "{\\"n\\": $n}"; sleep 1; done'
+    assert subject.script(script, stall=4.0).lines[-1] == {"n": 6}
+
+
 def test_one_that_hangs_is_ended_after_its_time(subject: Subject) -> None:
     began = time.monotonic()
     with pytest.raises(Unreachable) as caught:

@@ -22,6 +22,9 @@ KERNEL = "PRE-NFS-KERNEL"
 STALE = "PRE-NFS-STALE"
 MOUNT = "PRE-NFS-MOUNT"
 
+GONE = frozenset({RESOLVE, UNREACHABLE, TIMEOUT, REFUSED})
+"""No server answers there."""
+
 
 @dataclass(frozen=True)
 class NfsCheck:
