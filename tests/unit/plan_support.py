@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fakes.engine import FakeEngine
 from fakes.swarm import IMAGE_ID
+from msrctl.engine.state import StateStore
 from msrctl.model import names
 from msrctl.model.cluster import Accounts, Cluster, Replica, Tls
 from msrctl.plan.desired import Desired, desired
@@ -56,6 +57,21 @@ def an_engine() -> tuple[FakeEngine, Cluster]:
     """An empty swarm, and a document for its one node."""
     engine = FakeEngine()
     return engine, a_cluster(engine.nodes()[0]["ID"])
+
+
+def two_replicas(ident: str) -> tuple[FakeEngine, Cluster]:
+    """A swarm that has a cluster of two replicas on two nodes, and its document.
+
+    Arguments:
+        ident: id of the second one.
+    """
+    engine, cluster = an_engine()
+    node = engine.swarm.add_node("node-2")
+    second = replace(cluster.replicas[0], id=ident, node_id=node, node_name="node-2")
+    cluster = replace(cluster, replicas=(*cluster.replicas, second))
+    put(engine, cluster)
+    StateStore(engine).write(cluster.to_json(), 1, cluster=cluster.id)
+    return engine, cluster
 
 
 def put(engine: FakeEngine, cluster: Cluster) -> Desired:

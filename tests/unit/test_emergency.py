@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from plan_support import NGINX, REPLICA, Recorder, an_engine, put
+from plan_support import NGINX, REPLICA, Recorder, two_replicas
 
 from fakes.engine import FakeEngine
 from msrctl.engine.journal import Journal, JournalHeader
@@ -25,12 +24,7 @@ LOST = "dead00000002"
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """Two replicas; the second one's node is down, and the swarm has no leader."""
-    made, cluster = an_engine()
-    down = made.swarm.add_node("node-2")
-    second = replace(cluster.replicas[0], id=LOST, node_id=down, node_name="node-2")
-    cluster = replace(cluster, replicas=(*cluster.replicas, second))
-    put(made, cluster)
-    StateStore(made).write(cluster.to_json(), 1, cluster=cluster.id)
+    made, _ = two_replicas(LOST)
     made.swarm.nodes[1]["Spec"]["Role"] = "manager"
     made.swarm.nodes[1]["Status"]["State"] = "down"
     made.swarm.leader = False

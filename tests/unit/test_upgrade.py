@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from plan_support import REPLICA, Recorder, an_engine, put
+from plan_support import REPLICA, Recorder, two_replicas
 
 from fakes.engine import FakeEngine
 from fakes.swarm import IMAGE_ID
@@ -27,12 +26,7 @@ NEWER = "sha256:" + "b" * 64
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """Two replicas on two nodes, and an image that was made anew."""
-    made, cluster = an_engine()
-    other = made.swarm.add_node("node-2")
-    second = replace(cluster.replicas[0], id=SECOND, node_id=other, node_name="node-2")
-    cluster = replace(cluster, replicas=(*cluster.replicas, second))
-    put(made, cluster)
-    StateStore(made).write(cluster.to_json(), 1, cluster=cluster.id)
+    made, _ = two_replicas(SECOND)
     add_image(made, "0.1.0")
     monkeypatch.setattr(upgrading, "open_engine", lambda _: made)
     monkeypatch.setattr(upgrading.probe, "prober", lambda *_: lambda _: "healthy")
