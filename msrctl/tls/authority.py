@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
 
-# Nodes' clocks differ a little: a certificate must be valid at once on a node that is behind.
-_CLOCK_SKEW = timedelta(minutes=5)
+# Clocks differ: a certificate must be valid at once where the clock is behind that of whoever made it.
+_CLOCK_SKEW = timedelta(days=1)
 # RFC 5280, upper bound of a common name; the library counts bytes.
 _COMMON_NAME_LENGTH = 64
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -134,11 +134,11 @@ def sign(authority_cert_pem: str, authority_key: Secret, csr_pem: str, *, days: 
             "the authority's key does not belong to the authority's certificate", code="TLS-CA-KEY"
         )
     request, names = _checked_request(csr_pem)
-    now = datetime.now(UTC)
+    start = max(datetime.now(UTC) - _CLOCK_SKEW, issuer.not_valid_before_utc)
     builder = (
         _builder(request.subject, issuer.subject, request.public_key())
-        .not_valid_before(max(now - _CLOCK_SKEW, issuer.not_valid_before_utc))
-        .not_valid_after(min(now + timedelta(days=days), issuer.not_valid_after_utc))
+        .not_valid_before(start)
+        .not_valid_after(min(start + timedelta(days=days), issuer.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(sign_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
