@@ -74,8 +74,8 @@ def parse(block: bytes) -> Header:
     """
     if not any(block):
         raise HeaderError("zero", "a block of zeros")
-    # As this module writes it, to the byte: a number that is spelt otherwise was damaged.
-    if block[148:156] != b"%06o\0 " % (sum(block[:148]) + 8 * 32 + sum(block[156:])):
+    said = _octal(block[148:156])
+    if said != sum(block[:148]) + 8 * 32 + sum(block[156:]):
         raise HeaderError("checksum", "a header's checksum is wrong")
     name = block[:100].rstrip(b"\0").decode("utf-8", "replace")
     if block[156:157] not in (b"0", b"\0"):
