@@ -20,6 +20,7 @@ from msrctl.storage import backend
 from msrctl.workflows import certificates, preflight, probe, recover, registry_image, storage
 from msrctl.workflows import material as making
 from msrctl.workflows.apply import Transition, apply
+from msrctl.workflows.nfs_servers import option_warnings
 from msrctl.workflows.session import lock, open_engine, read_deployment
 from msrctl.workflows.signals import signals_raise, signals_wait
 from msrctl.workflows.swarm import (
@@ -122,6 +123,7 @@ def _install(
         store=store,
         swarm_is_ours=made_swarm or made_by_msrctl(engine),
     )
+    warnings += option_warnings(store)
     if not nothing_there:
         cluster = storage.prepare_install(engine, report, cluster, material, adopt=request.adopt_storage)
     wanted = desired(cluster)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msrctl.errors import PreflightFailed
 from msrctl.plan.switch import Policy
-from msrctl.storage import backend
+from msrctl.storage import backend, nfs
 from msrctl.storage.nfs import NfsBackend
 from msrctl.storage.nfs_probe import report as codes
 from msrctl.workflows import preflight
@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from msrctl.engine.protocol import Engine
     from msrctl.model.cluster import Cluster, Replica, Storage
     from msrctl.workflows.reporter import Reporter
+
+
+def option_warnings(storage: Storage) -> tuple[str, ...]:
+    """What an operator should know about the mount options of a store, if it is on NFS.
+
+    Arguments:
+        storage: the store that is asked for.
+    """
+    return (
+        tuple(f"--nfs-options: {words}" for words in nfs.option_warnings(storage.parameters.get("options")))
+        if storage.kind == "nfs"
+        else ()
+    )
 
 
 def nfs_probed(engine: Engine, report: Reporter, replicas: tuple[Replica, ...], wanted: Storage) -> Storage:

@@ -17,7 +17,7 @@ from msrctl.plan.switch import Policy, Switch
 from msrctl.storage import backend, from_nfs_options, from_volume_option
 from msrctl.storage.nfs import NfsBackend, parse_url
 from msrctl.workflows import gates, preflight
-from msrctl.workflows.nfs_servers import nfs_probed, old_server_gone
+from msrctl.workflows.nfs_servers import nfs_probed, old_server_gone, option_warnings
 from msrctl.workflows.owners import is_in_use, owner_options, refuse_foreign_owner
 from msrctl.workflows.stores import CHECK_SECONDS, Side, on_stores, trial_secrets
 from msrctl.workflows.swarm import nodes
@@ -213,7 +213,7 @@ def prepare(
         )
         ours = owner is not None and owner["cluster"] == before.id
         warnings = checking.check(replace(trial, store_id=found_id), ours=ours)
-    return Prepared(storage, policy, warnings)
+    return Prepared(storage, policy, (*option_warnings(wanted), *warnings))
 
 
 def prepare_install(
@@ -340,7 +340,8 @@ def _reconfigured(
             material.words.pop(name, None)
         else:
             secrets[parameter] = name
-    return Prepared(replace(wanted, secrets=secrets, store_id=before.storage.store_id))
+    same = replace(wanted, secrets=secrets, store_id=before.storage.store_id)
+    return Prepared(same, warnings=option_warnings(wanted))
 
 
 def _refuse_to_erase(before: Cluster, wanted: Storage, request: ReconfigureRequest) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-CODE = re.compile(r'"(PRE-(?:S3|AZURE|GCS|SWIFT|STORE|STORAGE)[A-Z0-9-]*)"')
+CODE = re.compile(r'"(PRE-(?:S3|AZURE|GCS|SWIFT|NFS|STORE|STORAGE)[A-Z0-9-]*)"')
 PAGES = {
     "PRE-S3": "how-to/store-in-s3.md",
     "PRE-AZURE": "how-to/store-in-azure.md",
     "PRE-GCS": "how-to/store-in-gcs.md",
     "PRE-SWIFT": "how-to/store-in-swift.md",
+    "PRE-NFS": "how-to/store-on-nfs.md",
     "PRE-STORE": "explanation/trust-the-store.md",
     "PRE-STORAGE": "how-to/store-in-a-directory.md",
 }

@@ -12,11 +12,13 @@ from plan_support import Recorder, an_engine
 from fakes.swarm import OneShot
 from msrctl.errors import MsrctlError, PreflightFailed
 from msrctl.model.cluster import Storage
+from msrctl.model.requests import CommonRequest, ReconfigureRequest, SettingsRequest
 from msrctl.plan.switch import Policy, Switch
 from msrctl.storage.nfs_probe import report
 from msrctl.storage.nfs_probe.report import NfsCheck, NfsReport
-from msrctl.workflows import owners, switch
-from msrctl.workflows.nfs_servers import old_server_gone
+from msrctl.workflows import owners, storage, switch
+from msrctl.workflows.material import Material
+from msrctl.workflows.nfs_servers import old_server_gone, option_warnings
 from msrctl.workflows.stores import StoreAnswer
 
 NFS = Storage("nfs", {"host": "nas", "export": "/images", "version": "4.2"}, store_id="s1")
@@ -119,3 +121,16 @@ def test_a_comparison_that_hangs_all_the_same_is_given_up_and_reported(
     (warning,) = switching.check(OTHER, ours=False)
     assert "nothing goes on any more" in warning
     assert limits == [45.0, 45.0]
+
+
+def test_mount_options_with_a_catch_are_told_also_when_only_they_change() -> None:
+    soft = replace(NFS, parameters={**NFS.parameters, "options": "rw,soft"})
+    (told,) = option_warnings(soft)
+    assert told.startswith("--nfs-options: soft")
+    _, cluster = an_engine()
+    before = replace(cluster, storage=NFS)
+    request = ReconfigureRequest(common=CommonRequest(), settings=SettingsRequest())
+    same = storage._reconfigured(before, soft, [], Material(cluster.id, "0.1.0"), request)
+    assert same.warnings == (told,)
+    assert same.policy is None
+    assert option_warnings(NFS) == option_warnings(Storage()) == ()
