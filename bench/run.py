@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from measure import Figure, table
 
-PARTS = ("start", "listing", "install", "pull", "freeze", "rolling")
+PARTS = ("start", "listing", "backup", "install", "pull", "freeze", "rolling")
 ENGINE_PARTS = {"install", "pull", "freeze", "rolling"}
 
 

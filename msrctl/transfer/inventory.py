@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from msrctl.transfer.store import Store
+
+BATCH = 1024
+"""Links of tags that are read before the next are begun."""
 
 
 @dataclass
@@ -84,7 +88,7 @@ def take(store: Store) -> Inventory:
     for key, size in store.list(BLOBS):
         parts = key.split("/")
         if len(parts) == 8 and parts[7] == "data":
-            inventory.blobs[f"{parts[4]}:{parts[6]}"] = size
+            inventory.blobs[_one(parts[4], parts[6])] = size
         else:
             inventory.odd.append(key)
     current: list[str] = []
@@ -92,11 +96,19 @@ def take(store: Store) -> Inventory:
         if not _add(inventory, key, current):
             inventory.odd.append(key)
     with ThreadPoolExecutor(store.concurrency) as pool:
-        for key, digest in zip(current, pool.map(lambda k: _link(store, k), current), strict=True):
-            name, tag = _split_tag(key)
-            if digest is not None:
-                inventory.repositories[name].tags[tag] = digest
+        # The pool keeps a record of some kB for all that it is given at once.
+        for at in range(0, len(current), BATCH):
+            batch = current[at : at + BATCH]
+            for key, digest in zip(batch, pool.map(lambda k: _link(store, k), batch), strict=True):
+                name, tag = _split_tag(key)
+                if digest is not None:
+                    inventory.repositories[name].tags[tag] = sys.intern(digest)
     return inventory
+
+
+def _one(algorithm: str, name: str) -> str:
+    """The one text of a digest, which occurs as a blob, in links, and as what tags name."""
+    return sys.intern(f"{algorithm}:{name}")
 
 
 def _add(inventory: Inventory, key: str, current: list[str]) -> bool:
@@ -112,13 +124,13 @@ def _add(inventory: Inventory, key: str, current: list[str]) -> bool:
         parts = tail.split("/")
         match parts:
             case [algorithm, digest, "link"] if marker == "/_layers/":
-                repository.layers.add(f"{algorithm}:{digest}")
+                repository.layers.add(_one(algorithm, digest))
             case ["revisions", algorithm, digest, "link"]:
-                repository.revisions.add(f"{algorithm}:{digest}")
+                repository.revisions.add(_one(algorithm, digest))
             case ["tags", _, "current", "link"]:
                 current.append(key)
             case ["tags", tag, "index", algorithm, digest, "link"]:
-                repository.tag_index.setdefault(tag, set()).add(f"{algorithm}:{digest}")
+                repository.tag_index.setdefault(tag, set()).add(_one(algorithm, digest))
             case _:
                 return False
         return True

@@ -9,6 +9,7 @@ had before or after, and only once everything for that digest is there.
 from __future__ import annotations
 
 import hashlib
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,6 @@ class Snapshot:
         self._store = store
         self._known: dict[str, References | None] = {}
         self._packer = Packer(layout.MANIFESTS)
-        self._digests: dict[str, str] = {}
         self.inventory: Inventory
         self.broken: list[tuple[str, str]] = []
         """Tags that cannot be pulled from this very store, with the reason; they are left out."""
@@ -56,7 +56,6 @@ class Snapshot:
             manifests: False for the inventory alone.
         """
         self.inventory = take(self._store)
-        self._digests = {d: d for d in self.inventory.blobs}
         if manifests:
             wanted = {d for r in self.inventory.repositories.values() for d in r.revisions}
             wanted |= {d for r in self.inventory.repositories.values() for d in r.tags.values() if d}
@@ -79,7 +78,7 @@ class Snapshot:
 
     def _one(self, digest: str) -> str:
         """The one text of a digest: a layer that ten thousand images share is kept once."""
-        return self._digests.setdefault(digest, digest)
+        return sys.intern(digest)
 
     def _body(self, digest: str) -> bytes | None:
         size = self.inventory.blobs.get(digest)

@@ -140,7 +140,6 @@ def test_one_node_lost_with_its_disk(site: Site, took: None) -> None:
     lost.start_docker()
     lost.cli("swarm", "leave", "--force")
     lost.cli("system", "prune", "--all", "--force", "--volumes")
-    lost.cli("volume", "prune", "--all", "--force")
     lost.load(site.archive)
     site.join_swarm(3, 1)
     site.lab[1].msrctl("join", "--ucp-node", "node3", check=0)
