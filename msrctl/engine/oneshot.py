@@ -65,6 +65,7 @@ def run_oneshot(
     mounts: Sequence[JSON] = (),
     configs: Sequence[JSON] = (),
     secrets: Sequence[JSON] = (),
+    env: Sequence[str] = (),
     networks: Sequence[str] = (),
     labels: Mapping[str, str],
     timeout: float,
@@ -90,6 +91,7 @@ def run_oneshot(
         mounts: mounts as in the Engine API's ContainerSpec.
         configs: references to configs, by name, likewise.
         secrets: references to secrets, by name, likewise.
+        env: ``NAME=value``, as public as the arguments.
         networks: names; ``host`` is the node's own.
         labels: for the service and the container, for example those of the cluster.
         timeout: seconds until the program must have ended.
@@ -117,6 +119,7 @@ def run_oneshot(
         "Image": image_id,
         "Command": list(program),
         "Args": list(args),
+        **({"Env": list(env)} if env else {}),
         "Mounts": list(mounts),
         "Configs": list(configs),
         "Secrets": list(secrets),

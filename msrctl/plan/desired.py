@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from msrctl.model import names
-from msrctl.model.cluster import Cluster, Replica
+from msrctl.model.cluster import Cluster, Replica, Settings
 from msrctl.registry import config as registry_config
 from msrctl.registry import proxy
 from msrctl.registry.version import is_3
@@ -126,21 +126,23 @@ def _config(cluster: Cluster, component: str, path: str, text: str, *, templated
     return spec
 
 
+def proxy_environment(settings: Settings) -> list[str]:
+    """The proxies as a container's environment."""
+    proxies = {
+        "HTTP_PROXY": settings.http_proxy,
+        "HTTPS_PROXY": settings.https_proxy,
+        "NO_PROXY": settings.no_proxy,
+    }
+    return [f"{key}={value}" for key, value in proxies.items() if value]
+
+
 def _registry(cluster: Cluster, replica: Replica) -> tuple[str, JSON, dict[str, JSON]]:
     settings = cluster.settings
     version = replica.registry_version
     config_path = registry_config.path(version)
     rendered = registry_config.render(cluster, version=version)
     files = {config_path: _config(cluster, "registry", config_path, rendered, templated=True)}
-    env = [
-        f"{key}={value}"
-        for key, value in (
-            ("HTTP_PROXY", settings.http_proxy),
-            ("HTTPS_PROXY", settings.https_proxy),
-            ("NO_PROXY", settings.no_proxy),
-        )
-        if value
-    ]
+    env = proxy_environment(settings)
     if is_3(version):
         # It would send traces to a collector that is not there (distribution-storage.md, section 3).
         env.append("OTEL_TRACES_EXPORTER=none")

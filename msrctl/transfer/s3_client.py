@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ def _is_itself_trusted(settings: S3Settings) -> bool:
     parts = urlsplit(settings.base)
     if parts.scheme != "https" or proxy_for(settings.base):
         return False
-    trusted = {ssl.PEM_cert_to_DER_cert(f"{pem}{_END}") for pem in settings.root_ca.split(_END)[:-1]}
+    trusted = {ssl.PEM_cert_to_DER_cert(pem) for pem in _CERTIFICATE.findall(settings.root_ca)}
     with (
         contextlib.suppress(OSError, ValueError),
         socket.create_connection((parts.hostname or "", parts.port or 443), timeout=3) as connection,
@@ -58,7 +59,7 @@ def _is_itself_trusted(settings: S3Settings) -> bool:
     return False  # who cannot be reached is told by what is asked for next
 
 
-_END = "-----END CERTIFICATE-----"
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s[^-]+-----END CERTIFICATE-----")
 
 
 class S3Client:

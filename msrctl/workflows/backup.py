@@ -168,7 +168,7 @@ class _Making:
         with self._held(), self._report.step("inventory") as progress:
             answer = collect.snapshot(
                 self._engine,
-                self._cluster.id,
+                self._cluster,
                 self._replica,
                 self._cluster.storage,
                 on_chunk,

@@ -96,7 +96,7 @@ def secrets(engine: Engine, cluster: Cluster, replica: Replica) -> dict[str, Sec
 
 def snapshot(
     engine: Engine,
-    cluster: str,
+    cluster: Cluster,
     replica: Replica,
     store: Storage,
     on_chunk: Callable[[str, bytes], None],
@@ -108,7 +108,7 @@ def snapshot(
 
     Arguments:
         engine: a manager.
-        cluster: the cluster's id.
+        cluster: the document.
         replica: on whose node to look.
         store: the store; its secrets exist.
         on_chunk: given section and bytes of each chunk.
@@ -148,7 +148,7 @@ def snapshot(
 
 def inventory(
     engine: Engine,
-    cluster: str,
+    cluster: Cluster,
     replica: Replica,
     store: Storage,
     unpacked: Unpacked,
@@ -159,7 +159,7 @@ def inventory(
 
     Arguments:
         engine: a manager.
-        cluster: the cluster's id.
+        cluster: the document.
         replica: on whose node to look.
         store: the store; its secrets exist.
         unpacked: takes the inventory.

@@ -143,7 +143,7 @@ class StoredLayers(Layers):
         there = Unpacked(digests=self._found.unpacked.digests)
         with report.step("inventory", self.words) as progress:
             try:
-                collect.inventory(self._engine, cluster.id, cluster.replicas[0], self._trial, there)
+                collect.inventory(self._engine, cluster, cluster.replicas[0], self._trial, there)
             except MsrctlError as error:
                 raise _unreadable(error, self.words) from error
             inventory = there.inventory
@@ -168,7 +168,7 @@ class StoredLayers(Layers):
             answer = on_stores(
                 self._engine,
                 cluster.replicas[0],
-                cluster.id,
+                cluster,
                 "fetch",
                 new=Side(cluster.storage, writable=True),
                 old=Side(self._trial),

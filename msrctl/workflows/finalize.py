@@ -82,7 +82,7 @@ def _unmark(engine: DockerEngine, report: Reporter, before: Cluster) -> Callable
             answer = on_stores(
                 engine,
                 before.replicas[0],
-                before.id,
+                before,
                 "unmark",
                 new=Side(old, writable=True),
                 timeout=CHECK_SECONDS,

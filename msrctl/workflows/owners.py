@@ -97,7 +97,7 @@ def is_in_use(
             answer = on_stores(
                 engine,
                 replica,
-                cluster.id,
+                cluster,
                 "same",
                 new=Side(trial, writable=True),
                 old=Side(cluster.storage),

@@ -146,7 +146,9 @@ def _storage(
     if wanted != before.storage:
         registry_image.require_driver(before, request.registry_image, wanted)
         unreachable.refuse_switch(engine, before, skip=request.skip_unreachable)
-        return storage.prepare(engine, report, before, wanted, material, request)
+        # It is tried with the proxies and the CAs that the registry will have.
+        settings = desire.merged(before.settings, request.settings, [])
+        return storage.prepare(engine, report, replace(before, settings=settings), wanted, material, request)
     return storage.kept(before, request)
 
 

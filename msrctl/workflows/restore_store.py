@@ -72,7 +72,7 @@ class StoreWork:
             self._report.step("inventory", words) as progress,
             trial_secrets(self._engine, cluster.id, cluster.storage, material.secrets) as trial,
         ):
-            collect.inventory(self._engine, cluster.id, replica, trial, there, labels=labels)
+            collect.inventory(self._engine, cluster, replica, trial, there, labels=labels)
             inventory = there.inventory
             progress.detail(f"{words}: {inventory.tags:,} tags, {len(inventory.blobs):,} blobs")
         self._judge = Judge(self._found, inventory)
@@ -148,7 +148,7 @@ class StoreWork:
             answer = on_stores(
                 self._engine,
                 cluster.replicas[0],
-                cluster.id,
+                cluster,
                 "write-back",
                 new=Side(cluster.storage, writable=True),
                 configs=references,

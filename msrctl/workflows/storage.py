@@ -266,7 +266,7 @@ def mark(engine: Engine, cluster: Cluster) -> None:
     answer = on_stores(
         engine,
         cluster.replicas[0],
-        cluster.id,
+        cluster,
         "mark",
         new=Side(cluster.storage, writable=True),
         options=owner_options(cluster),
@@ -306,7 +306,7 @@ def check_everywhere(
                 answer = on_stores(
                     engine,
                     replica,
-                    cluster.id,
+                    cluster,
                     "check",
                     new=Side(trial, writable=True, labels=registry_labels(cluster, replica)),
                     held=in_force.secrets if in_force and in_force.kind == trial.kind else {},

@@ -15,6 +15,7 @@ from msrctl.engine.oneshot import config_at, run_oneshot, secret_at
 from msrctl.engine.protocol import ApiError, Conflict
 from msrctl.errors import MsrctlError, Unreachable
 from msrctl.model import names
+from msrctl.plan.desired import proxy_environment
 from msrctl.storage import backend
 from msrctl.transfer.pulse import ALIVE
 from msrctl.workflows.execute import secret_body
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from msrctl.engine.protocol import JSON, Engine
-    from msrctl.model.cluster import Replica, Storage
+    from msrctl.model.cluster import Cluster, Replica, Storage
     from msrctl.secret import Secret
 
 CHECK_SECONDS = 60.0
@@ -91,7 +92,7 @@ class StoreAnswer:
 def on_stores(
     engine: Engine,
     replica: Replica,
-    cluster: str,
+    cluster: Cluster,
     action: str,
     *,
     new: Side,
@@ -109,7 +110,7 @@ def on_stores(
     Arguments:
         engine: a manager.
         replica: on whose node, and with whose image.
-        cluster: the cluster's id, for labels.
+        cluster: the document: its proxies are used and its CAs trusted, as by the registry.
         action: see msrctl/transfer/tasks.py.
         new: the store in question.
         old: the store to compare or copy from.
@@ -126,7 +127,7 @@ def on_stores(
         Unreachable: a store does nothing any more (STORE-STALLED), or the node cannot be used.
     """
     sides = {"new": new} | ({"old": old} if old else {})
-    mounts = [m for name, side in sides.items() if (m := _mount(side, replica, cluster, f"/{name}"))]
+    mounts = [m for name, side in sides.items() if (m := _mount(side, replica, cluster.id, f"/{name}"))]
     with _described(engine, cluster, replica, sides) as described, _told_by_store(sides, replica, stall):
         result = run_oneshot(
             engine,
@@ -149,7 +150,8 @@ def on_stores(
             # A store that is reached over the network must be seen as the registry will see it: by a
             # container's resolver and routes, without the node's own /etc/hosts.
             networks=["host"] if len(mounts) == len(sides) else [],
-            labels={names.LABEL_CLUSTER: cluster},
+            labels={names.LABEL_CLUSTER: cluster.id},
+            env=proxy_environment(cluster.settings),
             timeout=timeout,
             user="0:0",
             wait_gone=False,
@@ -207,14 +209,15 @@ def _mount(side: Side, replica: Replica, cluster: str, target: str) -> JSON | No
 
 @contextlib.contextmanager
 def _described(
-    engine: Engine, cluster: str, replica: Replica, sides: Mapping[str, Side]
+    engine: Engine, cluster: Cluster, replica: Replica, sides: Mapping[str, Side]
 ) -> Iterator[list[JSON]]:
     """The descriptions of the stores as configs while the block runs; they hold no secrets."""
     texts = {
-        name: json.dumps(_description(side.storage, replica), sort_keys=True) for name, side in sides.items()
+        name: json.dumps(_description(side.storage, replica, cluster), sort_keys=True)
+        for name, side in sides.items()
     }
     files = {f"{name}.json": (f"store-{name}", text.encode()) for name, text in texts.items()}
-    with passing_configs(engine, cluster, files) as references:
+    with passing_configs(engine, cluster.id, files) as references:
         yield references
 
 
@@ -245,11 +248,12 @@ def passing_configs(
                 engine.remove("configs", reference["ConfigName"])
 
 
-def _description(storage: Storage, replica: Replica) -> dict[str, Any]:
+def _description(storage: Storage, replica: Replica, cluster: Cluster) -> dict[str, Any]:
+    trusted = (storage.root_ca, cluster.settings.custom_ca_cert_bundle)
     return {
         "kind": storage.kind,
         "parameters": storage.parameters,
-        "root_ca": storage.root_ca,
+        "root_ca": "\n".join(filter(None, trusted)) or None,
         "secrets": sorted(storage.secrets),
         "words": backend(storage).words(replica.id),
     }

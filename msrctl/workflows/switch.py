@@ -261,7 +261,7 @@ class Switching:
         return on_stores(
             self.engine,
             self.switch.first,
-            self.switch.after.id,
+            self.switch.after,
             action,
             new=Side(
                 storage,

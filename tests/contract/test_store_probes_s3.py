@@ -114,6 +114,16 @@ def test_an_authority_that_is_not_trusted(tls: MotoStore) -> None:
     assert "rootca" in failed["hint"]
 
 
+def test_an_authority_among_several_is_trusted_by_the_check_and_by_what_copies(tls: MotoStore) -> None:
+    several = dataclasses.replace(tls, ca=make("other", ca=True).pem + tls.ca)
+    assert failures(several) == []
+    store = opened(several)
+    store.write("docker/several", [b"x"], 1)
+    assert dict(store.list("docker")) == {"docker/several": 1}
+    assert store.read("docker/several") == b"x"
+    store.delete(["docker/several"])
+
+
 def test_another_authority_than_the_right_one(tls: MotoStore) -> None:
     failed = failure(dataclasses.replace(tls, ca=make("other", ca=True).pem), "PRE-STORE-TLS-CA")
     assert "what is there now is of another one" in failed["hint"]

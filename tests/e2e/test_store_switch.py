@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from labs.engines import Lab
     from labs.stores.description import ObjectStore
+    from labs.stores.moto import MotoStore
 
 pytest_plugins = ("labs.stores.fixtures",)
 
@@ -48,6 +50,18 @@ def test_a_wrong_key_is_told_and_touches_nothing(
         deployed.host, 3, "PRE-S3-SECRET", "reconfigure", "--storage-config", file, "--migrate-storage"
     )
     assert os.fspath(tmp_path) not in told
+    assert look.document(deployed.host) == before
+
+
+def test_the_check_trusts_the_authorities_of_the_settings_as_the_registry_will(
+    deployed: Deployment, moto_s3_tls: MotoStore, tmp_path: Path
+) -> None:
+    elsewhere = dataclasses.replace(moto_s3_tls, ca="", root="elsewhere")
+    file, _ = moving.config(elsewhere, tmp_path / "store.yml")
+    ask = ("reconfigure", "--storage-config", file, "--migrate-storage", "--dry-run")
+    before = look.document(deployed.host)
+    run.refused(deployed.host, 3, "PRE-STORE-TLS-CA", *ask)
+    run.data(deployed.host, *ask, "--custom-ca-cert-bundle", moto_s3_tls.ca)
     assert look.document(deployed.host) == before
 
 

@@ -115,7 +115,7 @@ def test_a_task_that_went_silent_is_told_as_the_stores_that_hang(monkeypatch: py
         stores.on_stores(
             None,  # type: ignore[arg-type]
             cluster.replicas[0],
-            cluster.id,
+            cluster,
             "compare",
             new=stores.Side(Storage("bind", {"path": "/srv/new"})),
             old=stores.Side(NFS),
