@@ -81,6 +81,20 @@ prepare_python() {
   "$VENV/bin/python" --version
 }
 
+# Ceph, Swift and a registry with all drivers take minutes to make when they are not in the cache yet: that goes
+# on beside the lanes that leave a processor free. Whoever needs one of them meanwhile waits for its lock.
+begin_making_stores() {
+  PYTHONPATH=tests "$VENV/bin/python" -m labs.stores.fixtures >"$LOGS/making-stores.log" 2>&1 &
+  MAKING_STORES=$!
+}
+
+await_stores() {
+  [ -n "$MAKING_STORES" ] || return 0
+  local making=$MAKING_STORES
+  MAKING_STORES=
+  wait "$making" || { cat "$LOGS/making-stores.log"; return 1; }
+}
+
 # -- lanes
 
 run_lint() {
@@ -106,7 +120,7 @@ run_pytest() { # DIRECTORY [OPTION...]
   local directory=$1 log=$LOGS/$1.log status=0
   shift
   "$VENV/bin/python" -m pytest --color=no "tests/$directory" "$@" 2>&1 | tee "$log" || status=1
-  CLOSING+=("$directory:" "$(tail -n 1 "$log")")
+  CLOSING+=("$lane:" "$(tail -n 1 "$log")")
   return $status
 }
 
@@ -116,12 +130,16 @@ run_contract() { run_pytest contract --numprocesses 2 --dist loadfile; }
 
 run_e2e() {
   PYTHONPATH=tests "$VENV/bin/python" -m labs.images || return 1
+  await_stores || return 1
   run_pytest e2e --durations=15 --numprocesses "$E2E_WORKERS" --dist loadfile
 }
 
 run_nfs() { run_pytest e2e -k test_nfs --durations=15; }
 
-run_stores() { run_pytest e2e -k test_store --durations=15; }
+run_stores() {
+  await_stores || return 1
+  run_pytest e2e -k test_store --durations=15 --numprocesses "$E2E_WORKERS" --dist loadfile
+}
 
 # -- main
 
@@ -135,12 +153,14 @@ for lane in "${wanted[@]}"; do
 done
 
 LOGS=$(mktemp -d)
-trap 'rm -rf "$LOGS"' EXIT
+MAKING_STORES=
+trap '[ -z "$MAKING_STORES" ] || kill "$MAKING_STORES" 2>/dev/null || true; rm -rf "$LOGS"' EXIT
 CLOSING=() FAILED=()
 
 section prepare
 prepare_python
 case " ${wanted[*]} " in *" contract "* | *" e2e "* | *" nfs "* | *" stores "*) prepare_engines || FAILED+=(prepare) ;; esac
+case " ${wanted[*]} " in *" e2e "* | *" stores "*) begin_making_stores ;; esac
 
 for lane in "${wanted[@]}"; do
   section "$lane"

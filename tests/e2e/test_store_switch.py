@@ -31,14 +31,21 @@ def deployed(lab: Lab) -> Deployment:
     return deployment
 
 
+@pytest.fixture(scope="module")
+def pushed() -> list[str]:
+    """Repositories that were pushed to the stores so far."""
+    return []
+
+
 @pytest.mark.parametrize("name", ["moto_s3", "moto_s3_tls", "ceph_s3", "swift_v1"])
 def test_the_images_move_to_a_store_and_pushes_go_there(
-    name: str, deployed: Deployment, tmp_path: Path, request: pytest.FixtureRequest
+    name: str, deployed: Deployment, pushed: list[str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     moving.to_store(deployed, request.getfixturevalue(name), tmp_path / "store.yml")
     with client(deployed) as registry:
-        assert pull(registry, "pushed/since", "1") if name != "moto_s3" else push(registry, "pushed/since")
-        push(registry, f"pushed/{name.replace('_', '-')}")
+        assert all(pull(registry, repository) for repository in pushed)
+        pushed.append(f"pushed/{name.replace('_', '-')}")
+        push(registry, pushed[-1])
 
 
 def test_a_wrong_key_is_told_and_touches_nothing(
@@ -65,7 +72,7 @@ def test_the_check_trusts_the_authorities_of_the_settings_as_the_registry_will(
     assert look.document(deployed.host) == before
 
 
-def test_and_back_to_the_volume(deployed: Deployment) -> None:
+def test_and_back_to_the_volume(deployed: Deployment, pushed: list[str]) -> None:
     moving.to_volume(deployed)
     with client(deployed) as registry:
-        assert pull(registry, "pushed/swift-v1")
+        assert all(pull(registry, repository) for repository in pushed)

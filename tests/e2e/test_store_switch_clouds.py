@@ -1,4 +1,4 @@
-"""The whole command at Azure and Google: from the volume there and back, with a registry that can."""
+"""The whole command at Azure and Google: there with a registry that can, and back without."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ pytest_plugins = ("labs.stores.fixtures",)
 def deployed(
     lab: Lab, full_registry_image: Path, azurite: AzureStore, fake_gcs: GcsServer
 ) -> Iterator[Deployment]:
-    """A registry with all drivers whose containers know both stores' names, with images in its volume."""
+    """msrctl's own registry with images in its volume; its containers know both stores' names."""
     clean_lab(lab, leave_swarm=True)
     lab[1].load(full_registry_image)
     with names_for(lab, *azurite.needs_hosts, *fake_gcs.needs_hosts):
-        deployment = install(lab[1], "--registry-image", REFERENCE)
+        deployment = install(lab[1])
         moving.fill(deployment)
         yield deployment
 
@@ -42,14 +42,19 @@ def deployed(
 def test_the_images_move_there_and_back_and_no_tag_is_lost(
     name: str, deployed: Deployment, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    moving.to_store(deployed, request.getfixturevalue(name), tmp_path / "store.yml")
+    store: ObjectStore = request.getfixturevalue(name)
+    file, _ = moving.config(store, tmp_path / "store.yml")
+    before = look.document(deployed.host)
+    ask = ("reconfigure", "--storage-config", file, "--migrate-storage")
+    assert "--registry-image" in run.refused(deployed.host, 3, "PRE-REGISTRY-DRIVER", *ask)
+    assert look.document(deployed.host) == before
+    moving.to_store(deployed, store, tmp_path / "store.yml", "--registry-image", REFERENCE)
     with client(deployed) as registry:
         there = push(registry, f"pushed/{name.replace('_', '-')}", size=6_000_000)
     document = look.document(deployed.host)
-    # The registry in msrctl's own image could not serve from there.
     run.refused(deployed.host, 3, "PRE-REGISTRY-DRIVER", "reconfigure", "--registry-image", "")
     assert look.document(deployed.host) == document
-    moving.to_volume(deployed)
+    moving.to_volume(deployed, "--registry-image", "")
     with client(deployed) as registry:
         assert pull(registry, f"pushed/{name.replace('_', '-')}") == there
 
@@ -61,5 +66,6 @@ def test_a_wrong_key_is_told_and_touches_nothing(
     store: ObjectStore = request.getfixturevalue(name)
     file, _ = moving.config(store.with_wrong_secret(), tmp_path / "wrong.yml")
     before = look.document(deployed.host)
-    run.refused(deployed.host, 3, code, "reconfigure", "--storage-config", file, "--migrate-storage")
+    ask = ("reconfigure", "--storage-config", file, "--migrate-storage", "--registry-image", REFERENCE)
+    run.refused(deployed.host, 3, code, *ask)
     assert look.document(deployed.host) == before

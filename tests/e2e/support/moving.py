@@ -53,18 +53,19 @@ def config(store: ObjectStore, path: Path) -> tuple[str, list[tuple[str, str]]]:
     return str(path), secrets
 
 
-def to_store(deployment: Deployment, store: ObjectStore, path: Path) -> None:
+def to_store(deployment: Deployment, store: ObjectStore, path: Path, *more: str) -> None:
     """Moves the images to a store: no tag is lost, no credential is readable, and once more is no change.
 
     Arguments:
         deployment: filled by `fill`.
         store: a standing store.
         path: where the storage configuration is written.
+        more: further options of the command.
     """
     host = deployment.host
     file, secrets = config(store, path)
     before, left = digests(deployment), look.document(host)["storage"]
-    run.data(host, "reconfigure", "--storage-config", file, "--migrate-storage")
+    run.data(host, "reconfigure", "--storage-config", file, "--migrate-storage", *more)
     assert digests(deployment) == before
     document = look.document(host)
     (kind,) = store.storage_section()
@@ -80,11 +81,16 @@ def to_store(deployment: Deployment, store: ObjectStore, path: Path) -> None:
     assert again["outcome"] == "nothing to do"
 
 
-def to_volume(deployment: Deployment) -> None:
-    """Moves the images back to the replica's own volume, and forgets the store they were in."""
+def to_volume(deployment: Deployment, *more: str) -> None:
+    """Moves the images back to the replica's own volume, and forgets the store they were in.
+
+    Arguments:
+        deployment: filled by `fill`.
+        more: further options of the command.
+    """
     host = deployment.host
     before, left = digests(deployment), look.document(host)["storage"]
-    run.data(host, "reconfigure", "--dtr-storage-volume", "", "--migrate-storage")
+    run.data(host, "reconfigure", "--dtr-storage-volume", "", "--migrate-storage", *more)
     assert digests(deployment) == before
     document = look.document(host)
     assert (document["storage"]["kind"], document["previous_storage"]) == ("volume", left)
