@@ -163,10 +163,13 @@ def storage_config(given: Given) -> Iterator[str]:
         yield "--storage-config - reads stdin, which is a terminal: redirect it, or name a file"
         return
     from msrctl.errors import UsageFault
-    from msrctl.workflows.storage_file import read
+    from msrctl.workflows.storage_file import read, read_for_any
 
+    image = given.value("registry_image")
     try:
-        request = read(file, registry_of(given.value("registry_image")))
+        # Without an image a reconfigure is for the registry in use, which only the engine knows.
+        in_use = image is None and given.ctx.info_name == "reconfigure"
+        request = read_for_any(file) if in_use else read(file, registry_of(image))
     except UsageFault as fault:
         yield from (f"--storage-config {file}: {detail}" for detail in fault.details)
         return

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from msrctl.errors import MsrctlError
 from msrctl.secret import Secret
 
 
@@ -47,7 +48,13 @@ class CommonRequest:
 
 @dataclass(frozen=True)
 class StorageRequest:
-    """A store as `--storage-config` describes it, validated: as model.cluster.Storage, with its secrets."""
+    """A store as `--storage-config` describes it, validated: as model.cluster.Storage, with its secrets.
+
+    Arguments:
+        registry: ``2.8`` or ``3``: for which registry it was read.
+        other: where the registry in use is not known yet: what it is for the other one, or why that would
+            not take it.
+    """
 
     kind: str
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -55,6 +62,8 @@ class StorageRequest:
     root_ca: str | None = None
     redirect: bool | None = None
     warnings: tuple[str, ...] = ()
+    registry: str = "2.8"
+    other: StorageRequest | MsrctlError | None = None
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ def parse_storage_config(
         root_ca=root_ca,
         redirect=None if part.redirect_disabled is None else not part.redirect_disabled,
         warnings=tuple(part.warnings),
+        registry=registry_version,
     )
 
 

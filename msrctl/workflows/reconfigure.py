@@ -31,6 +31,7 @@ from msrctl.workflows.apply import Transition, apply, sweep_or_warn
 from msrctl.workflows.session import lock, open_engine, require_deployment
 from msrctl.workflows.signals import signals_raise
 from msrctl.workflows.storage import Prepared
+from msrctl.workflows.storage_file import for_registry
 from msrctl.workflows.swarm import nodes
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def _change(
 ) -> tuple[Transition, tuple[str, ...]]:
     """The change from the document in force to the one that is asked for, as a plan."""
     before = deployment.cluster
+    request = for_registry(request, before)
     request = _without_known_password(engine, before, request)
     material = making.Material(before.id, __version__)
     prepared = _storage(engine, report, request, before, material)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import yaml
 from cli_support import Calls, recording_workflows, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plan_support import a_cluster
 
 from msrctl.errors import UsageFault
+from msrctl.model.cluster import Cluster
 from msrctl.model.requests import StorageRequest
 from msrctl.model.schema import load
 from msrctl.storage import regions
@@ -23,6 +26,7 @@ from msrctl.storage.document import DRIVERS
 from msrctl.storage.sample import sample
 from msrctl.storage.yaml_safe import MAX_BYTES, MAX_DEPTH, YamlRefused
 from msrctl.storage.yaml_safe import load as load_yaml
+from msrctl.workflows.storage_file import for_registry
 
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 SECRET = "hunter2-and-more"
@@ -821,6 +825,48 @@ def test_the_registrys_image_says_what_a_configuration_may_hold(tmp_path: Path, 
     assert run("install", "--storage-config", file).exit_code == 2
     done = run("install", "--storage-config", file, "--registry-image", "hub.example.com:443/registry:3.1.1")
     assert done.exit_code == 0, done.stderr
+
+
+def in_use(version: str | None) -> Cluster:
+    """A document whose registry is of a version; None: msrctl's own."""
+    made = a_cluster()
+    image = "sha256:" + "b" * 64 if version else None
+    return replace(
+        made, replicas=(replace(made.replicas[0], registry_image=image, registry_version=version),)
+    )
+
+
+def test_without_an_image_the_registry_in_use_says_what_a_configuration_may_hold(
+    tmp_path: Path, calls: Calls
+) -> None:
+    done = run("reconfigure", "--storage-config", written(tmp_path, {**S3, "usedualstack": True}))
+    assert done.exit_code == 0, done.stderr
+    found = for_registry(calls.request, in_use("3.1.1")).settings.storage_config
+    assert found is not None
+    assert found.parameters["usedualstack"] is True
+    with pytest.raises(UsageFault) as caught:
+        for_registry(calls.request, in_use(None))
+    assert (caught.value.code, caught.value.exit_code) == ("STORAGE-CONFIG", 2)
+    assert any("usedualstack" in line for line in caught.value.details)
+
+
+def test_what_each_registry_takes_in_its_own_way_is_taken_in_that_of_the_one_in_use(
+    tmp_path: Path, calls: Calls
+) -> None:
+    done = run("reconfigure", "--storage-config", "-", stdin=dumped({"s3": {**S3, "region": "af-south-1"}}))
+    assert done.exit_code == 0, done.stderr
+    held = {
+        version: for_registry(calls.request, in_use(version)).settings.storage_config
+        for version in ("2.8.3", "3.1.1")
+    }
+    assert "regionendpoint" in held["2.8.3"].parameters  # type: ignore[union-attr]
+    assert "regionendpoint" not in held["3.1.1"].parameters  # type: ignore[union-attr]
+
+
+def test_what_no_registry_takes_is_told_before_any_engine_is_asked(tmp_path: Path, calls: Calls) -> None:
+    file = written(tmp_path, {**S3, "prefix": "x"})
+    assert run("reconfigure", "--storage-config", file).exit_code == 2
+    assert calls.requests == []
 
 
 @pytest.mark.parametrize("other", [("--nfs-storage-url", "nfs://n/a"), ("--dtr-storage-volume", "vol")])
