@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import http.server
+import json
 import socket
 import ssl
 import threading
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from stores_support import ADDRESS, moto_store, opened
 
+from labs.cache import PROJECT
 from labs.stores.certificates import server_files
 from labs.stores.ports import free_ports
 from labs.stores.s3 import S3Store
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from labs.stores.moto import MotoStore
 
 pytestmark = pytest.mark.stores
+EXAMPLES = PROJECT / "examples/storage"
+PART = 8 << 20
 LIMIT = 10.0
 """Seconds that a whole probe may take, whatever the store does."""
 
@@ -419,3 +423,37 @@ def test_a_store_without_regions_will_do(plain: MotoStore) -> None:
         checks = list(opened(at(plain, url)).probe())
     (check,) = [check for check in checks if check["title"] == "region of the bucket"]
     assert (check["ok"], check["detail"]) == (True, "the store does not tell")
+
+
+# -- the policy in the examples
+
+
+POLICY = json.loads((EXAMPLES / "s3-policy.json").read_text())["Statement"]
+ACTIONS = [action for statement in POLICY for action in statement["Action"]]
+
+
+@pytest.fixture(scope="module")
+def example(plain: MotoStore) -> MotoStore:
+    """The bucket of the example."""
+    plain.bucket("example-images")
+    return dataclasses.replace(plain, container="example-images", root="registry")
+
+
+def test_the_policy_of_the_example_is_all_that_is_needed(example: MotoStore) -> None:
+    user = example.with_policy(POLICY)
+    assert failures(user) == []
+    store = opened(user)
+    large = bytes(PART + 1)
+    store.write("docker/large", [large], len(large))
+    assert dict(store.list("docker")) == {"docker/large": len(large)}
+    # moto wants the right on the bucket for several objects at once; Amazon wants it on each of them.
+    opened(example).delete(["docker/large"])
+    assert keys_left(example) == ""
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_nothing_in_the_policy_of_the_example_is_without_need(example: MotoStore, action: str) -> None:
+    less = [{**s, "Action": [a for a in s["Action"] if a != action]} for s in POLICY]
+    name = action.removeprefix("s3:")
+    failed = failure(example.with_policy([s for s in less if s["Action"]]), f"PRE-S3-DENIED-{name.upper()}")
+    assert f"s3:{name}" in failed["hint"]

@@ -49,8 +49,19 @@ class MotoStore(S3Store):
             RuntimeError: moto refused.
         """
         denied = {"Effect": "Deny", "Action": [f"s3:{name}" for name in lacking], "Resource": "*"}
+        return self.with_policy([EVERYTHING, denied])
+
+    def with_policy(self, statements: Sequence[Mapping[str, object]]) -> S3Store:
+        """The store as seen by a new user with a policy.
+
+        Arguments:
+            statements: of the policy.
+
+        Raises:
+            RuntimeError: moto refused.
+        """
         signer = dataclasses.replace(self.signer, service="iam")
-        key, secret = _make_user(signer, self.endpoint, f"user{next(self._users)}", [EVERYTHING, denied])
+        key, secret = _make_user(signer, self.endpoint, f"user{next(self._users)}", statements)
         return dataclasses.replace(self, access_key=key, secret_key=secret)
 
 
