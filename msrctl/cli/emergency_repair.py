@@ -35,13 +35,26 @@ from msrctl.cli.running import run
 )
 @o.flag(
     "--prune",
-    variable="DTR_PRUNE",
+    variable=("PRUNE", "DTR_PRUNE"),
     help="Delete the volumes that dropped replicas left on this node.",
     more="Those of a replica that lives, and what is on a server or in an object store, are never touched.",
 )
+@o.option(
+    "--overlay-subnet",
+    type=o.Checked("CIDR", values.subnet),
+    variable="DTR_OVERLAY_SUBNET",
+    ignored="the network dtr-ol is still there, with its subnet",
+    help="Accepted; the network stays as it is.",
+)
 @o.endpoint_options
 @o.dry_run_option
-@o.yes_option
+@o.flag(
+    "--yes",
+    "-y",
+    variable=("MSRCTL_YES", "YES"),
+    section=o.GENERAL,
+    help="Answer yes to questions.",
+)
 @o.max_wait_option
 @o.lock_wait_option
 @o.general_options

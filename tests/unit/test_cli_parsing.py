@@ -199,6 +199,15 @@ def test_both_spellings_of_a_variable_are_read(variable: str, calls: Calls) -> N
     assert calls.request.settings.enable_pprof is True
 
 
+def test_emergency_repair_takes_what_the_original_took(calls: Calls) -> None:
+    env = {"PRUNE": "true", "YES": "true", "DTR_REPLICA_ID": REPLICA, "DTR_OVERLAY_SUBNET": "10.1.0.0/24"}
+    result = run("emergency-repair", env=env)
+    assert result.exit_code == 0, result.stderr
+    assert (calls.request.prune, calls.request.yes) == (True, True)
+    assert calls.request.existing_replica_id == REPLICA
+    assert "--overlay-subnet has no effect" in result.stderr
+
+
 def test_the_command_line_wins_over_the_environment(calls: Calls) -> None:
     env = {"DTR_PPROF": "1", "LOG_LEVEL": "error", "MSR_REPLICA_ID": REPLICA}
     assert run("reconfigure", "--enable-pprof=false", "--log-level", "warn", env=env).exit_code == 0
