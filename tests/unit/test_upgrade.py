@@ -123,6 +123,20 @@ def test_a_node_that_has_left_the_swarm_is_named(engine: FakeEngine) -> None:
     assert images(engine)[REPLICA] == {IMAGE_ID}
 
 
+def test_a_node_that_is_down_is_passed_over_when_told_so_and_the_document_is_for_all(
+    engine: FakeEngine,
+) -> None:
+    engine.swarm.nodes[1]["Status"]["State"] = "down"
+    with pytest.raises(Unreachable, match=SECOND):
+        upgrade()
+    assert images(engine) == {REPLICA: {IMAGE_ID}, SECOND: {IMAGE_ID}}
+    done = upgrade(skip_unreachable=True)
+    assert (done.replicas, done.skipped) == ((REPLICA,), (SECOND,))
+    assert SECOND in done.warnings[0]
+    assert images(engine) == {REPLICA: {NEWER}, SECOND: {IMAGE_ID}}
+    assert {r.image for r in document(engine).replicas} == {NEWER}
+
+
 @pytest.mark.parametrize(
     ("before", "after", "safe"),
     [
