@@ -558,9 +558,9 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_yaml_is_refused_within_a_second(name: str) -> None:
     text, words = HOSTILE[name]
-    began = time.monotonic()
+    began = time.process_time()  # of this process: a machine that is busy with others is not meant
     found = problems(text)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
     assert len(found) == 1
     assert found[0].startswith("(document): ")
     assert words in found[0]
