@@ -15,7 +15,7 @@ from msrctl.model.results import JoinResult
 from msrctl.plan.desired import desired
 from msrctl.plan.planner import plan
 from msrctl.storage import backend
-from msrctl.workflows import certificates, overlay, preflight, probe, recover, storage
+from msrctl.workflows import certificates, overlay, preflight, probe, recover, registry_image, storage
 from msrctl.workflows import material as making
 from msrctl.workflows.apply import Transition, apply
 from msrctl.workflows.preflight import NOTHING
@@ -77,6 +77,7 @@ def _change(
     replica = _replica(before, node, request)
     _require_healthy(engine, before, request, report)
     _preflight(engine, report, before, replica, node, request)
+    registry_image.require_on(engine, replica.registry_image, node)
     before = storage.require_same_store(engine, report, before, replica)
     material = making.Material(before.id, __version__)
     replicas = (*before.replicas, replica)

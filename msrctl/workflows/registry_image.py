@@ -67,6 +67,21 @@ def find(engine: Engine, reference: str | None, node: Node, storage: Storage) ->
     return RegistryImage(found["Id"], reference, version)
 
 
+def require_on(engine: Engine, image: str | None, node: Node) -> None:
+    """Refuses a node that does not have the image of another registry, or cannot run it.
+
+    Arguments:
+        engine: a manager.
+        image: its id; None: msrctl's own registry.
+        node: where it is to run.
+
+    Raises:
+        PreflightFailed: PRE-IMAGE or PRE-REGISTRY-IMAGE.
+    """
+    if image:
+        _version(engine, image, image, node)
+
+
 def by_name(reference: str | None, storage: Storage | None = None) -> RegistryImage:
     """What the name alone tells, for a dry run where there is no swarm to ask; the tag, else 2.8.
 

@@ -13,6 +13,7 @@ from support.use import client, pull, push
 
 from labs.cleaning import clean as clean_lab
 from labs.deployment import Deployment, install
+from labs.stores.full_registry import REFERENCE
 from labs.system import eventually
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from labs.engines import Lab
     from labs.host import Host
+
+pytest_plugins = ("labs.stores.fixtures",)
 
 SECOND = "bbbbbbbbbbbb"
 
@@ -102,6 +105,17 @@ def test_a_node_that_sees_another_store_under_the_same_name_is_refused(cluster: 
         assert "node2" in told
     finally:
         other.run("umount", str(cluster.place))
+    assert cluster.replicas() == ["node1"]
+
+
+def test_a_node_that_lacks_the_image_of_another_registry_is_refused(
+    cluster: Cluster, full_registry_image: Path
+) -> None:
+    cluster.host.load(full_registry_image)
+    run.data(cluster.host, "reconfigure", "--registry-image", REFERENCE)
+    told = refused(cluster, 3, "PRE-IMAGE", "join", "--ucp-node", "node2", "--shared-storage-path")
+    assert "docker load on node2" in told
+    run.data(cluster.host, "reconfigure", "--registry-image", "")
     assert cluster.replicas() == ["node1"]
 
 

@@ -19,6 +19,7 @@ from msrctl.workflows.registry_image import (
     find,
     reconfigured,
     require_driver,
+    require_on,
 )
 from msrctl.workflows.swarm import Node
 
@@ -187,6 +188,17 @@ def test_reconfigure_without_one_or_with_that_in_force_changes_nothing(reference
     why: list[str] = []
     assert reconfigured(engine, reference, before, before, why) is before
     assert why == []
+
+
+def test_a_node_that_lacks_the_other_registry_gets_no_replica() -> None:
+    engine = _engine(error=f"No such image: {OTHER}")
+    with pytest.raises(PreflightFailed, match="not on node node-1") as error:
+        require_on(engine, OTHER, _node(engine))
+    assert error.value.code == "PRE-IMAGE"
+    assert "docker load on node-1" in (error.value.hint or "")
+    require_on(engine, None, _node(engine))
+    require_on(_engine(), OTHER, _node(engine))
+    assert engine.list("services") == []
 
 
 def test_a_replica_whose_node_is_gone_is_named() -> None:
