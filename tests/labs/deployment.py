@@ -40,13 +40,14 @@ class Deployment:
         return f"https://{self.registry}"
 
 
-def install(host: Host, *more: str, port: int = 443) -> Deployment:
+def install(host: Host, *more: str, port: int = 443, timeout: float = 180) -> Deployment:
     """Runs `msrctl install` on a host that has none, under the host's address.
 
     Arguments:
         host: its engine has msrctl's image.
         more: further arguments for ``install``.
         port: the https port.
+        timeout: seconds for the command.
 
     Raises:
         AssertionError: it failed; the text has all that it wrote.
@@ -57,6 +58,7 @@ def install(host: Host, *more: str, port: int = 443) -> Deployment:
         *("--replica-https-port", str(port), *more),
         env={"MSRCTL_ADMIN_PASSWORD": PASSWORD},
         check=0,
+        timeout=timeout,
     )
     data = json.loads(done.stdout)["data"]
     return Deployment(host, registry, data["replica_id"], data["ca"])

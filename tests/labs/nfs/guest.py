@@ -155,6 +155,10 @@ class Guest:
 
     # -- commands
 
+    def command(self, command: str) -> list[str]:
+        """The command line, for this machine, that runs a shell command in the guest as root."""
+        return ["ssh", "-i", str(self._image.key), *SSH_OPTIONS, f"root@{self.ip}", command]
+
     def ssh(self, command: str, *, check: bool = True, timeout: float = 60, text: str = "") -> str:
         """Runs a shell command in the guest as root, and returns what it printed.
 
@@ -168,7 +172,7 @@ class Guest:
             RuntimeError: it failed; the text has what it wrote to stderr.
         """
         done = subprocess.run(
-            ["ssh", "-i", str(self._image.key), *SSH_OPTIONS, f"root@{self.ip}", command],
+            self.command(command),
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -69,6 +69,11 @@ class NfsLab:
         return f"{self._net}.200"
 
     @property
+    def gateway(self) -> str:
+        """This machine's address on the lab's network: where stores for the nodes can listen."""
+        return f"{self._net}.254"
+
+    @property
     def _net(self) -> str:
         if self._slot is None:
             raise RuntimeError("the lab is not up")
