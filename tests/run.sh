@@ -155,7 +155,8 @@ done
 
 LOGS=$(mktemp -d)
 MAKING_STORES=
-trap '[ -z "$MAKING_STORES" ] || kill "$MAKING_STORES" 2>/dev/null || true; rm -rf "$LOGS"' EXIT
+# What is being made is not killed, but goes on: half of it would be of no use to anybody.
+trap 'rm -rf "$LOGS"' EXIT
 CLOSING=() FAILED=()
 
 section prepare

@@ -17,7 +17,7 @@ from labs.cleaning import clean as clean_lab
 from labs.engines import Lab, eventually
 from labs.images import builder_host
 from labs.slots import Slot
-from labs.system import cgroup_directories, remove_cgroups, sh
+from labs.system import cgroup_directories, discard, remove_cgroups, sh
 from labs.tiny import tiny_image
 
 if TYPE_CHECKING:
@@ -246,3 +246,18 @@ def test_a_builder_leaves_the_machine_s_bridges_alone(tmp_path: Path) -> None:
 
 def _bridges() -> set[str]:
     return {path.parent.name for path in Path("/sys/class/net").glob("*/bridge")}
+
+
+def test_what_is_mounted_in_half_a_root_filesystem_outlives_it(tmp_path: Path) -> None:
+    elsewhere, half = tmp_path / "elsewhere", tmp_path / "root.partial"
+    (half / "dev/shm").mkdir(parents=True)
+    (half / "dev/file").write_text("x")
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_text("x")
+    sh("mount", "--bind", str(elsewhere), str(half / "dev/shm"))
+    sh("mount", "-t", "tmpfs", "none", str(half / "dev/shm"))
+    discard(half)
+    assert not half.exists()
+    assert (elsewhere / "kept").read_text() == "x"
+    assert str(half) not in Path("/proc/self/mountinfo").read_text()
+    discard(half)  # as where nothing is left

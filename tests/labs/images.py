@@ -6,7 +6,6 @@ the tests use.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from labs.cache import PROJECT, hash_of_files, hash_of_text, making
 from labs.host import Host
-from labs.system import remove_cgroups, sh
+from labs.system import discard, remove_cgroups, sh
 from msrctl import __version__
 from msrctl.images.archive import save
 from msrctl.images.build import build
@@ -132,7 +131,7 @@ def client_rootfs(suite: str) -> Path:
         root = directory / f"root-{suite}-{key}"
         if not root.exists():
             partial = root.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
+            discard(partial)
             include = f"--include={','.join(CLIENT_PACKAGES)}"
             done = subprocess.run(
                 ["mmdebstrap", *MMDEBSTRAP_OPTIONS, include, "--format=directory", suite, str(partial)],

@@ -66,6 +66,27 @@ def eventually(check: Callable[[], T], timeout: float = 30, *, every: float = 0.
         time.sleep(every)
 
 
+def discard(directory: Path) -> None:
+    """Removes a directory, and nothing of what is mounted in it.
+
+    A build that was killed leaves the machine's /proc, /sys and /dev/shm mounted in its root filesystem, as
+    mmdebstrap mounts them there.
+
+    Arguments:
+        directory: it need not be there.
+
+    Raises:
+        RuntimeError: something in it is in use.
+    """
+    top = directory.resolve()
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    # The last that was mounted is the first to go.
+    for mounted in reversed(mounts):
+        if Path(mounted).is_relative_to(top):
+            sh("umount", "--lazy", mounted)
+    sh("rm", "-rf", "--one-file-system", str(top), timeout=300)
+
+
 def unified_cgroups() -> bool:
     """Whether the machine has control groups of version 2 only."""
     return (CGROUPS / "cgroup.controllers").exists()

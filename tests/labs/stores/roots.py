@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 from labs.cache import hash_of_text, making
 from labs.images import BUILD_TIMEOUT, MMDEBSTRAP_OPTIONS
+from labs.system import discard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ def package_root(name: str, packages: Sequence[str], *options: str) -> Path:
         root = cache / f"store-{name}-{key}"
         if not root.exists():
             partial = root.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
+            discard(partial)
             command = ["mmdebstrap", *MMDEBSTRAP_OPTIONS, f"--include={','.join(packages)}", *options]
             done = subprocess.run(
                 [*command, "--format=directory", SUITE, str(partial)],
