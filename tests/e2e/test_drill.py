@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,17 +15,17 @@ from support.use import PullLoop, client, push
 
 from labs.cleaning import clean as clean_lab
 from labs.deployment import Deployment, install
+from labs.host import msrctl_command
 from labs.system import eventually
 from msrctl import __version__
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from labs.engines import Lab
     from labs.host import Host
 
 PASSPHRASE = {"MSRCTL_BACKUP_PASSPHRASE": "a passphrase for tests"}
 TAGS = 4
+SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "backup" / "msrctl-backup.sh"
 
 
 class Live:
@@ -126,6 +130,33 @@ def test_a_drill_that_is_killed_disturbs_nobody_and_the_next_cleans_up(at: str, 
     found = run.document(live.host, "backup", "drill", live.full, "--sample", "1", env=PASSPHRASE)
     assert found["ok"], found
     assert any("cut short" in warning for warning in found["warnings"])
+    live.is_untouched()
+
+
+def test_the_script_of_the_examples_backs_up_proves_and_keeps_as_many_as_it_is_told(
+    live: Live, tmp_path: Path
+) -> None:
+    program = tmp_path / "bin" / "msrctl"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(msrctl_command())} "$@"\n')
+    program.chmod(0o755)
+    environment = live.host.environment(PASSPHRASE)
+    environment |= {
+        "PATH": f"{program.parent}:{environment['PATH']}",
+        "BACKUP_DIRECTORY": str(tmp_path / "backups"),
+        "BACKUP_METRICS": str(tmp_path / "backup.prom"),
+        "BACKUP_KEEP": "1",
+    }
+    for _ in range(2):
+        subprocess.run(["sh", str(SCRIPT)], env=environment, check=True)
+    (kept,) = (tmp_path / "backups").glob("*.backup")
+    assert json.loads((tmp_path / "backups" / "last.json").read_text())["data"]["encrypted"]
+    assert f"msrctl_backup_bytes {kept.stat().st_size}\n" in (tmp_path / "backup.prom").read_text()
+    text = live.host.msrctl("status", "--output", "prometheus", check=0).stdout
+    replica = live.deployment.replica_id
+    assert "\nmsrctl_healthy 1\n" in text
+    assert f'msrctl_component_healthy{{replica="{replica}",node="node1",component="registry"}} 1\n' in text
+    assert "\nmsrctl_certificate_expiry_timestamp_seconds 1" in text
     live.is_untouched()
 
 

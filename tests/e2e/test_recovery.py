@@ -100,6 +100,12 @@ def keys(store: S3Store) -> list[str]:
     return re.findall("<Key>([^<]+)</Key>", answer.text)
 
 
+def objects(store: S3Store) -> list[tuple[str, ...]]:
+    """Keys with when they were written and their ETags."""
+    answer = store.signer.send("GET", f"{store.endpoint}/{store.container}", {"list-type": "2"})
+    return re.findall("<Key>([^<]+)</Key><LastModified>([^<]+)</LastModified><ETag>([^<]+)<", answer.text)
+
+
 def copied(store: S3Store, name: str) -> S3Store:
     """Another bucket with the same objects, as the operator's own tools make it."""
     target = store.bucket(name)
@@ -122,6 +128,17 @@ def test_all_nodes_lost_and_the_store_kept(site: Site, took: None) -> None:
     found = run.data(site.lab[1], "status")
     assert found["healthy"]
     assert len(found["replicas"]) == 3
+
+
+def test_a_drill_reads_the_objects_of_a_store_and_writes_none(site: Site) -> None:
+    before = objects(site.bucket)
+    assert len(before) == len(keys(site.bucket))
+    found = run.data(site.lab[1], "backup", "drill", site.plain, "--sample", "all")
+    assert found["passed"]
+    assert len(found["pulled"]) == len(TAGS)
+    assert found["layers_from"].startswith("s3")
+    assert objects(site.bucket) == before
+    assert run.data(site.lab[1], "status")["healthy"]
 
 
 def test_one_node_lost_with_its_disk(site: Site, took: None) -> None:

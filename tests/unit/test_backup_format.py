@@ -323,3 +323,16 @@ def test_what_is_no_key_is_refused_without_showing_it() -> None:
     with pytest.raises(MsrctlError) as caught:
         crypt.identities(Secret("nothing"))
     assert caught.value.code == "BACKUP-IDENTITY"
+
+
+def test_a_backup_with_a_passphrase_is_two_age_files_that_age_itself_opens() -> None:
+    """As docs/adr/0007-backups.md says how to do it without msrctl."""
+    import pyrage
+
+    sink = io.BytesIO()
+    with crypt.encrypting(sink, passphrase=Secret("a passphrase")) as inner:
+        inner.write(WHOLE)
+    line, _, rest = sink.getvalue().partition(b"\n")
+    size = int(line.removeprefix(b"msrctl-passphrase 1 "))
+    key = pyrage.passphrase.decrypt(rest[:size], "a passphrase").decode()
+    assert pyrage.decrypt(rest[size:], [pyrage.x25519.Identity.from_str(key)]) == WHOLE
