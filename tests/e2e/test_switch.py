@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -286,6 +288,28 @@ def test_an_old_store_that_cannot_be_read_is_left_serving_what_it_can(deployed: 
         kept.rename(blob)
     assert done["exit_code"] in {7, 8}, done
     assert blob.parent.name in json.dumps(done["error"])
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_store_that_hangs_ends_the_switch_in_time_and_is_left_serving(deployed: Deployment) -> None:
+    # As a mount whose server has gone: whoever opens the file waits. Here it is a pipe that nobody writes to.
+    host = deployed.host
+    place = stores.directory(host, "from-hanging")
+    blob = stores.one_blob(stores.root(deployed))
+    kept = blob.with_name("kept")
+    blob.rename(kept)
+    os.mkfifo(blob)
+    began = time.monotonic()
+    try:
+        arguments = ("reconfigure", STORE, str(place), "--migrate-storage", "--max-wait", "30s")
+        told = run.refused(host, 8, "STORE-STALLED", *arguments)
+    finally:
+        blob.unlink()
+        kept.rename(blob)
+    assert time.monotonic() - began < 150
+    assert "nothing goes on any more at" in told
+    assert str(place) in told
+    assert "what ran before still runs" in told
 
 
 # -- switches; each starts where the one before has ended
