@@ -175,4 +175,5 @@ def _interrupted_words(journal: object, sentence: str) -> str:
     assert isinstance(journal, Journal)
     if journal.header.operation == "install":
         return f"{sentence}. Run msrctl install again: it takes away what is left and starts afresh."
-    return f"{sentence}. msrctl reconfigure --resume finishes it; msrctl reconfigure --undo goes back."
+    anew = ", and so does msrctl join, which then begins anew" if journal.header.operation == "join" else ""
+    return f"{sentence}. msrctl reconfigure --resume finishes it; msrctl reconfigure --undo goes back{anew}."

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from plan_support import NGINX, REGISTRY, Recorder, an_engine, put, with_settings
+from plan_support import CLUSTER, NGINX, REGISTRY, Recorder, an_engine, put, with_settings
 
+from msrctl.engine.journal import Journal, JournalHeader
 from msrctl.engine.state import StateStore
 from msrctl.model.cluster import Cluster
 from msrctl.model.requests import CommonRequest, StatusRequest
@@ -77,3 +78,15 @@ def test_a_replica_that_a_change_passed_over_is_behind_and_one_that_somebody_cha
     StateStore(engine).write(after.to_json(), 2, cluster=cluster.id)
     seen = telling.status(StatusRequest(CommonRequest()), Recorder()).replicas[0]
     assert (seen.behind, seen.healthy) == (True, False)
+
+
+@pytest.mark.parametrize("operation", ["join", "reconfigure"])
+def test_what_was_interrupted_is_told_with_every_way_on(engine: FakeEngine, operation: str) -> None:
+    Journal.create(
+        engine, JournalHeader(operation, f"msrctl {operation} --x", "me@here", CLUSTER, steps=("a",))
+    )
+    told = telling.status(StatusRequest(CommonRequest()), Recorder()).interrupted
+    assert told is not None
+    assert "--resume" in told
+    assert "--undo" in told
+    assert ("msrctl join, which then begins anew" in told) == (operation == "join")
