@@ -8,7 +8,7 @@
 * ``at``: kill at the first call whose line begins with this, instead of a number.
 * ``nth``: with ``at``: at the so-manieth such call, from 1.
 * ``then``: a signal's number to send itself there instead of SIGKILL; the call goes on.
-* ``hook``: a function of this file to call first.
+* ``hook``: a function of this file to call first, with ``arguments`` (a list).
 * ``calls``: at that call, run this command (a list) on the machine first.
 """
 
@@ -104,6 +104,39 @@ def break_registry() -> None:
     config.render = lambda *_, **__: "version: 0.1\nstorage: {}\n"
 
 
+def break_program(replica: str) -> None:
+    """The registry of this one replica is started with a program that is not there."""
+    from msrctl.plan import desired
+
+    original = desired._registry
+
+    def broken(cluster: Any, one: Any) -> Any:
+        name, spec, used = original(cluster, one)
+        if one.id == replica:
+            spec["TaskTemplate"]["ContainerSpec"]["Command"] = ["/no/such/program"]
+        return name, spec, used
+
+    desired._registry = broken
+
+
+def wrong_clock(seconds: float) -> None:
+    """The time of day is another one for this process; TLS alone asks the system."""
+    import datetime as dt
+    import time
+
+    class Wrong(dt.datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return right.now(tz) + dt.timedelta(seconds=seconds)
+
+    right, now = dt.datetime, time.time
+    time.time = lambda: now() + seconds
+    dt.datetime = Wrong  # type: ignore[misc]
+    for module in list(sys.modules.values()):
+        if getattr(module, "datetime", None) is right:
+            module.datetime = Wrong  # type: ignore[attr-defined]
+
+
 def main_with_trap() -> None:
     """Sets the trap and runs msrctl."""
     plan: Plan = json.loads(sys.argv[1])
@@ -114,7 +147,7 @@ def main_with_trap() -> None:
     wrap(trap, "init_swarm", lambda *_: "swarm")
     wrap(trap, "leave_swarm", lambda *_: "swarm")
     if hook := plan.get("hook"):
-        globals()[hook]()
+        globals()[hook](*plan.get("arguments", []))
     sys.argv[1:] = sys.argv[2:]
     main()
 

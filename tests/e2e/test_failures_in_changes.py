@@ -1,0 +1,118 @@
+"""Changes that end otherwise: msrctl killed, a replica that fails, a node lost (docs/failures.md)."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from support import look, run, trio
+from support.trio import (
+    HEALTHY_SECONDS,
+    SECOND,
+    THIRD,
+    Cluster,
+    healthy,
+    join,
+    measured,
+    proxy_of,
+    pulling,
+    pulls,
+)
+
+from labs.cleaning import restore
+from labs.system import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labs.engines import Lab
+
+
+@pytest.fixture(scope="module")
+def deployed(three_engines: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with trio.one_replica(three_engines, tmp_path_factory.mktemp("shared")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(deployed: Cluster) -> Iterator[Cluster]:
+    """Three replicas, which are well again after each test."""
+    with trio.three_replicas(deployed):
+        yield deployed
+
+
+def test_a_join_that_was_killed_is_taken_away_by_the_next_one_or_finished(deployed: Cluster) -> None:
+    host = deployed.lab[1]
+    for at in ("create configs msrctl-journal", "create services dtr-registry", "create services dtr-nginx"):
+        assert join(deployed, 2, {"at": at, "after": True}) == run.KILLED
+        assert pulls(deployed, 1)
+        assert "msrctl join" in run.document(host, "status")["data"]["interrupted"]
+    assert run.data(host, "reconfigure", "--resume")["outcome"] == "resumed"
+    assert healthy(host)
+    assert look.tidy(host)
+    assert pulls(deployed, 2)
+
+
+def test_a_failure_at_the_second_replica_leaves_the_first_changed_and_the_third_untouched(
+    cluster: Cluster,
+) -> None:
+    host, before = cluster.lab[1], [proxy_of(cluster, number) for number in (1, 2, 3)]
+    third = look.service(host, "registry", THIRD)
+    plan = {"hook": "break_program", "arguments": [SECOND]}
+    change = ("--output", "json", "reconfigure", "--http-proxy", "http://second.example:1")
+    began = time.monotonic()
+    with pulling(cluster, 1, 2, 3):
+        done = run.trapped(host, plan, *change)
+    measured("failure at the second replica: told after", time.monotonic() - began)
+    assert done.returncode == 9, done.stderr
+    error = json.loads(done.stdout)["error"]
+    assert "/no/such/program" in error["message"]
+    assert f"Changed and serving: {cluster.id_of(1)}. Back as it was: {SECOND}." in error["state"]
+    assert "msrctl reconfigure" in error["hint"]
+    assert [proxy_of(cluster, n) for n in (1, 2, 3)] == ["http://second.example:1", *before[1:]]
+    assert look.service(host, "registry", THIRD)["Version"] == third["Version"]
+    behind = [r["replica_id"] for r in run.data(host, "status", check=10)["replicas"] if r["behind"]]
+    assert behind == [SECOND, THIRD]
+    assert run.data(host, "reconfigure")["outcome"] == "done"
+    assert [proxy_of(cluster, n) for n in (1, 2, 3)] == ["http://second.example:1"] * 3
+
+
+def test_a_node_that_goes_down_in_the_middle_of_its_change_returns_as_it_was(cluster: Cluster) -> None:
+    host, lost, before = cluster.lab[1], cluster.lab[2], proxy_of(cluster, 2)
+    cut = ["sh", "-c", f"kill -9 {' '.join(map(str, lost.pids()))}; true"]
+    plan = {"at": f"update services dtr-registry-{SECOND}", "after": True, "calls": cut}
+    change = ("--output", "json", "reconfigure", "--http-proxy", "http://lost.example:1")
+    with pulling(cluster, 1, 3):
+        began = time.monotonic()
+        done = run.trapped(host, plan, *change)
+        measured("node lost in its change: told after", time.monotonic() - began)
+        assert done.returncode == 9, done.stderr
+        told = json.loads(done.stdout)["error"]["state"]
+        assert f"Changed and serving: {cluster.id_of(1)}. Back as it was: {SECOND}." in told
+        lost.power_off()
+        restore(lost)
+        eventually(lambda: pulls(cluster, 2), HEALTHY_SECONDS)
+        assert proxy_of(cluster, 2) == before
+        assert run.data(host, "reconfigure")["outcome"] == "done"
+    assert [proxy_of(cluster, n) for n in (1, 2, 3)] == ["http://lost.example:1"] * 3
+
+
+@pytest.mark.parametrize(
+    ("at", "how", "outcome"),
+    [
+        (f"update services dtr-registry-{SECOND}", "--resume", "resumed"),
+        (f"update services dtr-registry-{SECOND}", "--undo", "undone"),
+    ],
+)
+def test_a_rolling_change_that_was_killed_is_finished_or_taken_back(
+    at: str, how: str, outcome: str, cluster: Cluster
+) -> None:
+    host, before = cluster.lab[1], proxy_of(cluster, 1)
+    wanted = f"http://{outcome}.example:1"
+    with pulling(cluster, 1, 2, 3):
+        done = run.trapped(host, {"at": at, "after": True}, "reconfigure", "--http-proxy", wanted)
+        assert done.returncode == run.KILLED, done.stderr
+        assert run.data(host, "reconfigure", how)["outcome"] == outcome
+    assert {proxy_of(cluster, n) for n in (1, 2, 3)} == {wanted if how == "--resume" else before}
