@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labs.stores.moto import MotoStore
 
 pytest_plugins = ("labs.stores.fixtures",)
+pytestmark = pytest.mark.timeout(600)  # a busy machine took 170 s for one of them
 
 
 @pytest.fixture(scope="module")

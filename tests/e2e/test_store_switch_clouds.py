@@ -38,6 +38,7 @@ def deployed(
         yield deployment
 
 
+@pytest.mark.timeout(600)  # two switches
 @pytest.mark.parametrize("name", ["azurite", "fake_gcs"])
 def test_the_images_move_there_and_back_and_no_tag_is_lost(
     name: str, deployed: Deployment, tmp_path: Path, request: pytest.FixtureRequest
