@@ -283,7 +283,7 @@ def test_destroy_with_its_data_empties_no_export(lab: NfsLab, deployed: Deployme
     assert exports.mounts(lab.node)
     deployed.host.msrctl("destroy", "--remove-data", "--yes", check=0, timeout=exports.PATIENCE)
     assert {export: exports.images(lab, export) for export in ("one", "two")} == images
-    assert all(images.values())
+    assert images["one"]
     assert exports.mounts(lab.node) == []
     # What the dead server's images were moved to is no store of the registry any more.
     lab.node.cli("volume", "rm", "--force", names.default_volume(deployed.replica_id))
