@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -153,6 +153,12 @@ def surplus(wanted: Desired, observed: Observed) -> list[Step]:
         for name, found in observed.services.items()
         if name not in wanted.services
     ]
+
+
+def unchecked(wanted: Desired, steps: Iterable[Step]) -> list[Step]:
+    """Checks of the services that no step checks: what a killed run has updated may not be up yet."""
+    checked = {step.name for step in steps if step.action == "check"}
+    return [_check(name) for name in wanted.services if name not in checked]
 
 
 def drift(wanted: Desired, observed: Observed) -> dict[str, tuple[Change, ...]]:

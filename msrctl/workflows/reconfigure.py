@@ -14,7 +14,7 @@ from msrctl.engine.oneshot import sweep_oneshots
 from msrctl.errors import WrongState
 from msrctl.model.results import ReconfigureResult
 from msrctl.plan.desired import desired
-from msrctl.plan.planner import plan, surplus
+from msrctl.plan.planner import plan, surplus, unchecked
 from msrctl.plan.step import Plan
 from msrctl.workflows import (
     desire,
@@ -191,7 +191,7 @@ def _resumed(
     change = Transition(
         operation="reconfigure",
         cluster=after,
-        plan=Plan(rest.title, (*rest.steps, *surplus(wanted, observed))),
+        plan=Plan(rest.title, (*rest.steps, *unchecked(wanted, rest), *surplus(wanted, observed))),
         observed=observed,
         secrets={},
         probe=probe.prober(engine, after),

@@ -17,7 +17,7 @@ from msrctl.errors import WrongState
 from msrctl.model import names
 from msrctl.model.cluster import Cluster
 from msrctl.plan.desired import desired
-from msrctl.plan.planner import Observed, drift, plan
+from msrctl.plan.planner import Observed, drift, plan, unchecked
 from msrctl.plan.step import Change, Plan, Step
 from msrctl.workflows import material as making
 
@@ -53,6 +53,18 @@ def test_existing_services_change_one_after_another_each_checked_before_the_next
     steps = _to(engine, with_settings(cluster, log_level="debug"), "generation 2").steps
     services = [(s.action, s.name) for s in steps if s.kind == "service"]
     assert services == [("update", REGISTRY), ("check", REGISTRY), ("update", NGINX), ("check", NGINX)]
+
+
+def test_what_a_killed_run_has_updated_is_checked_by_the_one_that_finishes_it() -> None:
+    """Seen: it said "resumed" while the swarm had yet to replace the proxy."""
+    engine, cluster = an_engine()
+    put(engine, cluster)
+    wanted = desired(cluster)
+    rest = plan("finish", wanted, observe(engine, cluster.id, wanted), {}, "")
+    assert not rest
+    assert [(s.action, s.name) for s in unchecked(wanted, rest)] == [("check", REGISTRY), ("check", NGINX)]
+    both = _to(engine, with_settings(cluster, log_level="debug"), "generation 2")
+    assert unchecked(wanted, both) == []
 
 
 def test_the_document_is_written_after_secrets_and_configs_and_before_services() -> None:
