@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 PULLERS, PUSHERS = 45, 5
 # With 50 clients at a time two processors are busy enough.
-PAUSE = 1.0
+PAUSE = 2.0
 HAPROXY = pytest.mark.parametrize("front", ["haproxy.cfg"], indirect=True)
 NGINX = pytest.mark.parametrize("front", ["nginx.conf"], indirect=True)
 BOTH = pytest.mark.parametrize("front", ["haproxy.cfg", "nginx.conf"], indirect=True)
