@@ -96,10 +96,15 @@ def wait_gone(engine: Engine, services: list[str], timeout: float) -> None:
             t.get("NodeID") for s in services for t in engine.tasks(s) if t["Status"]["State"] not in ENDED
         }
         if left:
-            left -= {n["ID"] for n in engine.nodes() if n["Status"]["State"] == "down"}
+            left -= down_nodes(engine)
         if not left:
             return
         time.sleep(POLL_SECONDS)
+
+
+def down_nodes(engine: Engine) -> set[str]:
+    """Ids of the nodes that are known to be down."""
+    return {node["ID"] for node in engine.nodes() if node["Status"]["State"] == "down"}
 
 
 def _runs(task: JSON, service: JSON) -> bool:

@@ -132,12 +132,7 @@ class DockerEngine:
 
     def remove_node(self, ident: str) -> bool:
         """Takes a node that does not answer out of the swarm; False if there was none."""
-        path = f"/nodes/{quote(ident, safe='')}"
-        try:
-            self._call("DELETE", path, params={"force": "1"}, doing=f"remove node {ident}")
-        except NotFound:
-            return False
-        return True
+        return self._delete(f"/nodes/{quote(ident, safe='')}", doing=f"remove node {ident}", force="1")
 
     # -- objects -----------------------------------------------------------------------------------
 
@@ -186,11 +181,7 @@ class DockerEngine:
     def remove(self, kind: Kind, ident: str) -> bool:
         """Removes an object by id or exact name; False if there was none."""
         path = f"/{kind}/{quote(ident, safe='')}"
-        try:
-            self._call("DELETE", path, doing=f"remove {_SINGULAR[kind]} {ident}")
-        except NotFound:
-            return False
-        return True
+        return self._delete(path, doing=f"remove {_SINGULAR[kind]} {ident}")
 
     # -- what runs ---------------------------------------------------------------------------------
 
@@ -264,12 +255,19 @@ class DockerEngine:
         """
         path, doing = f"/containers/{quote(ident, safe='')}", f"remove container {ident}"
         try:
-            self._call("DELETE", path, params={"force": "1", "v": "1"}, doing=doing)
-        except (NotFound, Conflict):  # 409: "removal of container ... is already in progress"
+            return self._delete(path, doing=doing, force="1", v="1")
+        except Conflict:  # "removal of container ... is already in progress"
             return False
-        return True
 
     # -- plumbing ----------------------------------------------------------------------------------
+
+    def _delete(self, path: str, *, doing: str, **params: str) -> bool:
+        """Removes what is at a path; False if there was nothing."""
+        try:
+            self._call("DELETE", path, params=params, doing=doing)
+        except NotFound:
+            return False
+        return True
 
     def _list(self, kind: Kind, filters: Mapping[str, builtins.list[str]]) -> builtins.list[JSON]:
         params = _filters(filters)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from msrctl.engine.converge import task_ids, wait_gone, wait_running
+from msrctl.engine.converge import down_nodes, task_ids, wait_gone, wait_running
 from msrctl.engine.gate import set_gate
 from msrctl.engine.protocol import Conflict, OutOfSequence
 from msrctl.engine.removal import IN_USE_SECONDS, remove_when_free
@@ -131,6 +131,6 @@ def restore_service(engine: Engine, name: str, spec: JSON) -> None:
 
 def _is_down(engine: Engine, spec: JSON) -> bool:
     """Whether the node that a service is pinned to is known to be down."""
-    down = {f"node.id=={node['ID']}" for node in engine.nodes() if node["Status"]["State"] == "down"}
+    down = {f"node.id=={ident}" for ident in down_nodes(engine)}
     placement = spec.get("TaskTemplate", {}).get("Placement") or {}
     return any(constraint in down for constraint in placement.get("Constraints") or [])

@@ -21,6 +21,9 @@ DRILL = "drill-"
 """How the id of a drill begins. It stands where other objects have their cluster's: no command takes what a
 drill makes for a part of a deployment."""
 
+COMPONENTS = ("nginx", "registry")
+"""What a replica consists of."""
+
 LABEL_CLUSTER = "io.msrctl.cluster"
 LABEL_REPLICA = "io.msrctl.replica"
 LABEL_COMPONENT = "io.msrctl.component"
@@ -52,6 +55,11 @@ def is_drill(cluster: str | None) -> bool:
 def service(component: str, replica: str) -> str:
     """Name of a replica's service, for example ``dtr-nginx-5f0c2a9be417``."""
     return f"dtr-{component}-{replica}"
+
+
+def services(replica: str) -> tuple[str, ...]:
+    """Names of a replica's own services, the proxy first."""
+    return tuple(service(component, replica) for component in COMPONENTS)
 
 
 def next_registry(replica: str) -> str:

@@ -16,7 +16,7 @@ from msrctl.errors import MsrctlError, Unreachable, WrongState
 from msrctl.model import names
 from msrctl.model.results import EmergencyRepairResult
 from msrctl.plan.desired import desired
-from msrctl.plan.planner import plan, surplus
+from msrctl.plan.planner import plan, surplus, unchecked
 from msrctl.plan.step import Plan, Step
 from msrctl.workflows import probe, recover
 from msrctl.workflows.apply import Transition, apply
@@ -289,13 +289,9 @@ def _remove_node(engine: DockerEngine, report: Reporter, step: Step) -> None:
 
 def _verify(report: Reporter, change: Transition) -> None:
     """A replica that the plan did not touch is looked at as well: this is no time for guesses."""
-    touched = {step.name for step in change.plan if step.action == "check"}
-    for replica in change.cluster.replicas:
-        for component in ("registry", "nginx"):
-            name = names.service(component, replica.id)
-            if name not in touched:
-                with report.step(name) as progress:
-                    progress.detail(change.probe(name))
+    for step in unchecked(desired(change.cluster), change.plan):
+        with report.step(step.name) as progress:
+            progress.detail(change.probe(step.name))
 
 
 def _prune(engine: DockerEngine, report: Reporter, change: Transition) -> tuple[str, ...]:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from msrctl.model.requests import LogsRequest
     from msrctl.workflows.reporter import Reporter
 
-COMPONENTS = ("nginx", "registry")
 AT_ONCE = 8
 """Logs that are read at the same time: one that does not come must not keep the others away."""
 AGAIN_SECONDS = 1.0
@@ -166,7 +165,7 @@ def sources_of(engine: Engine, cluster: Cluster) -> list[Source]:
     found = []
     for replica in cluster.replicas:
         state = states.get(replica.node_id, "not in the swarm")
-        for component in COMPONENTS:
+        for component in names.COMPONENTS:
             source = Source(replica.id, component, replica.node_name)
             trouble = "" if state == "ready" else f"node {replica.node_name} is {state}"
             trouble = _unreadable(source, trouble) if trouble else ""

@@ -141,14 +141,15 @@ def reconfigured(
         return after
     known = nodes(engine)
     # What is away cannot be asked; whoever may pass it over is asked elsewhere (workflows/unreachable.py).
-    gone = {one.replica.id for one in unreachable.away(engine, after)}
+    away = unreachable.away(engine, after)
+    gone = {one.replica.id for one in away}
     found = {
         replica.id: find(engine, reference, known[replica.node_id], after.storage)
         for replica in after.replicas
         if replica.id not in gone
     }
     if not found:
-        unreachable.require(unreachable.away(engine, after), after, skip=False)
+        unreachable.require(away, after, skip=False)
     like = next(iter(found.values()))
     images = [found.get(replica.id, like) for replica in after.replicas]
     replicas = [

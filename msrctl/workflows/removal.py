@@ -108,7 +108,7 @@ def _dead(engine: DockerEngine, gone: tuple[Replica, ...]) -> tuple[Replica, ...
 
 def _steps(before: Cluster, replica: Replica, services: dict[str, JSON], *, alive: bool) -> list[Step]:
     steps = [drain_step(replica.id, gate_of(before, replica))] if alive else []
-    own = (names.service(component, replica.id) for component in ("nginx", "registry"))
+    own = names.services(replica.id)
     steps += [removal_step(n, services[n], f"of replica {replica.id}") for n in own if n in services]
     return steps
 

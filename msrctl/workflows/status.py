@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from msrctl.workflows.reporter import Reporter
     from msrctl.workflows.swarm import Node
 
-COMPONENTS = ("nginx", "registry")
-
 
 def status(request: StatusRequest, report: Reporter) -> StatusResult:  # noqa: ARG001 - one form for all
     """Everything about the deployment as it is found now."""
@@ -106,7 +104,7 @@ def _replica(
     *,
     behind: bool,
 ) -> ReplicaStatus:
-    states = {c: _task_state(engine, names.service(c, replica.id)) for c in COMPONENTS}
+    states = {c: _task_state(engine, names.service(c, replica.id)) for c in names.COMPONENTS}
     seen: dict[str, probe.Seen] = {}
     if node is None:
         trouble = f"node {replica.node_name} is not in the swarm"
@@ -123,9 +121,9 @@ def _replica(
             detail=seen[c].detail if c in seen else trouble,
             task_state=states[c],
         )
-        for c in COMPONENTS
+        for c in names.COMPONENTS
     )
-    own = {names.service(c, replica.id) for c in COMPONENTS}
+    own = set(names.services(replica.id))
     changes = tuple(
         Change(f"{service} {c.name}" if c.name != service else service, c.wanted, c.found)
         for service, found in drifts.items()
@@ -145,8 +143,7 @@ def _replica(
 
 def _is_behind(replica: Replica, wanted: Desired, observed: Observed) -> bool:
     """Whether a service was made from another document, as its own label says; unlike what others changed."""
-    for component in COMPONENTS:
-        name = names.service(component, replica.id)
+    for name in names.services(replica.id):
         found = observed.services.get(name)
         have = labels_of(found).get(names.LABEL_HASH) if found else None
         if have and have != labels_of(wanted.services[name])[names.LABEL_HASH]:

@@ -184,7 +184,8 @@ def prepare(
         VerifyFailed: it is not what the policy wants.
     """
     _refuse_node_local(before, wanted)
-    old_gone = old_server_gone(engine, before, wanted, policy_of(request))
+    policy = policy_of(request)
+    old_gone = old_server_gone(engine, before, wanted, policy)
     wanted = nfs_probed(engine, report, before.replicas, wanted)
     with (
         volume_removed_unless_kept(engine, before.replicas[0], wanted, keep=not request.dry_run),
@@ -199,7 +200,6 @@ def prepare(
         another = owner is not None and owner["store"] != before.storage.store_id
         found_id = owner["store"] if owner and another else names.new_id()
         storage = replace(wanted, store_id=found_id)
-        policy = policy_of(request)
         switch = Switch(before, replace(before, storage=storage), policy, {})
         asks = not (request.yes or request.dry_run)
         checking = Switching(

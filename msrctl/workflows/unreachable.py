@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from msrctl.plan.step import Step
     from msrctl.workflows.apply import Transition
 
-COMPONENTS = ("nginx", "registry")
-
 
 @dataclass(frozen=True)
 class Away:
@@ -99,7 +97,7 @@ def passed_over(
     require(gone, change.cluster, skip=skip)
     if not gone:
         return change, (), ()
-    left_out = {service for one in gone for service in _services(one.replica)}
+    left_out = {service for one in gone for service in names.services(one.replica.id)}
     left_out |= {one.replica.id for one in gone}
     steps = tuple(step for step in change.plan if step.name not in left_out)
     warnings = tuple(
@@ -131,16 +129,12 @@ def require(gone: tuple[Away, ...], cluster: Cluster, *, skip: bool) -> None:
         )
 
 
-def _services(replica: Replica) -> set[str]:
-    return {names.service(component, replica.id) for component in COMPONENTS}
-
-
 def _concerned(plan: Plan, replica: Replica) -> bool:
     return any(_is_at(step, replica) for step in plan)
 
 
 def _is_at(step: Step, replica: Replica) -> bool:
-    return step.name in _services(replica) or (step.kind == "health" and step.name == replica.id)
+    return step.name in names.services(replica.id) or (step.kind == "health" and step.name == replica.id)
 
 
 def _node_down(gone: tuple[Away, ...], hint: str) -> Unreachable:

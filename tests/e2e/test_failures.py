@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-from support import look, run, trio
+from support import look, run
 from support.trio import (
     HEALTHY_SECONDS,
     Cluster,
@@ -35,21 +34,10 @@ from msrctl.errors import MsrctlError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labs.engines import Lab
     from labs.host import Host
 
 
-@pytest.fixture(scope="module")
-def deployed(three_engines: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with trio.one_replica(three_engines, tmp_path_factory.mktemp("shared")) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def cluster(deployed: Cluster) -> Iterator[Cluster]:
-    """Three replicas, which are well again after each test."""
-    with trio.three_replicas(deployed):
-        yield deployed
+pytest_plugins = ("support.trio_fixtures",)
 
 
 def test_a_cable_that_is_out_for_5_s_restarts_nothing(cluster: Cluster) -> None:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support import look, run, trio
+from support import look, run
 from support.trio import (
     HEALTHY_SECONDS,
     SECOND,
@@ -25,22 +25,10 @@ from labs.cleaning import restore
 from labs.system import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from labs.engines import Lab
+    pass
 
 
-@pytest.fixture(scope="module")
-def deployed(three_engines: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with trio.one_replica(three_engines, tmp_path_factory.mktemp("shared")) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def cluster(deployed: Cluster) -> Iterator[Cluster]:
-    """Three replicas, which are well again after each test."""
-    with trio.three_replicas(deployed):
-        yield deployed
+pytest_plugins = ("support.trio_fixtures",)
 
 
 def test_a_join_that_was_killed_is_taken_away_by_the_next_one_or_finished(deployed: Cluster) -> None:

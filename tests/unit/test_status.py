@@ -9,6 +9,7 @@ from plan_support import CLUSTER, NGINX, REGISTRY, Recorder, an_engine, put, wit
 
 from msrctl.engine.journal import Journal, JournalHeader
 from msrctl.engine.state import StateStore
+from msrctl.model import names
 from msrctl.model.cluster import Cluster
 from msrctl.model.requests import CommonRequest, StatusRequest
 from msrctl.workflows import status as telling
@@ -23,7 +24,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     made, cluster = an_engine()
     put(made, cluster)
     StateStore(made).write(cluster.to_json(), 1, cluster=cluster.id)
-    seen = [telling.probe.Seen(component, ok=True, detail="answers") for component in telling.COMPONENTS]
+    seen = [telling.probe.Seen(component, ok=True, detail="answers") for component in names.COMPONENTS]
     monkeypatch.setattr(telling, "open_engine", lambda _: made)
     monkeypatch.setattr(telling.probe, "health", lambda *_: seen)
     return made

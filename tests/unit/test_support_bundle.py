@@ -55,7 +55,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     cluster = replace(cluster, storage=store)
     put(made, cluster)
     StateStore(made).write(cluster.to_json(), 1, cluster=cluster.id)
-    seen = [telling.probe.Seen(component, ok=True, detail="answers") for component in telling.COMPONENTS]
+    seen = [telling.probe.Seen(component, ok=True, detail="answers") for component in names.COMPONENTS]
     monkeypatch.setattr(support_bundle, "open_engine", lambda _: made)
     monkeypatch.setattr(telling.probe, "health", lambda *_: seen)
     return made
