@@ -22,10 +22,12 @@ class BalancedEngine(DockerEngine):
         """Creates an object; see `DockerEngine.create`."""
         return patience.create(self, partial(super().create, kind, spec), kind, spec)
 
-    def update(self, kind: Kind, ident: str, version: int, spec: JSON) -> None:
+    def update(self, kind: Kind, ident: str, version: int, spec: JSON, *, back: bool = False) -> None:
         """Updates an object; see `DockerEngine.update`."""
         sent = partial(self._with_ids, spec) if kind == "services" else partial(dict, spec)
-        patience.update(self, partial(super().update, kind, ident, version, spec), kind, version, sent)
+        patience.update(
+            self, partial(super().update, kind, ident, version, spec, back=back), kind, version, sent
+        )
 
     def remove(self, kind: Kind, ident: str) -> bool:
         """Removes an object; see `DockerEngine.remove`."""

@@ -165,7 +165,7 @@ class DockerEngine:
         made = self._call("POST", f"/{kind}/create", body=body, doing=doing).json()
         return str(made["Name"] if kind == "volumes" else made.get("ID") or made["Id"])
 
-    def update(self, kind: Kind, ident: str, version: int, spec: JSON) -> None:
+    def update(self, kind: Kind, ident: str, version: int, spec: JSON, *, back: bool = False) -> None:
         """Replaces the spec of a service, or the labels of a config or secret, at a known version."""
         if kind not in {"services", "configs", "secrets"}:
             raise ApiError(405, f"{kind} cannot be updated", f"update {_SINGULAR[kind]} {ident}")
@@ -173,7 +173,7 @@ class DockerEngine:
         self._call(
             "POST",
             f"/{kind}/{quote(ident, safe='')}/update",
-            params={"version": str(version)},
+            params={"version": str(version)} | ({"rollback": "previous"} if back else {}),
             body=body,
             doing=f"update {_SINGULAR[kind]} {spec.get('Name', ident)}",
         )

@@ -112,8 +112,17 @@ class Engine(Protocol):
             Conflict: the name is taken.
         """
 
-    def update(self, kind: Kind, ident: str, version: int, spec: JSON) -> None:
+    def update(self, kind: Kind, ident: str, version: int, spec: JSON, *, back: bool = False) -> None:
         """Replaces the spec of a service, or the labels of a config or secret, at a known version.
+
+        Arguments:
+            kind: services, configs or secrets.
+            ident: the object's id.
+            version: the version that was read.
+            spec: what it is to be.
+            back: `spec` is what the engine holds as the service's previous one. It is put back as by
+                ``docker service rollback``: should a task fail meanwhile, the engine does not return to
+                the present spec, as it would in an update whose failure action is "rollback".
 
         Raises:
             OutOfSequence: the object has changed since `version` was read.

@@ -119,7 +119,8 @@ def restore_service(engine: Engine, name: str, spec: JSON) -> None:
             if found is None:
                 engine.create("services", spec)
             elif found["Spec"] != spec:
-                engine.update("services", found["ID"], found["Version"]["Index"], spec)
+                back = found.get("PreviousSpec") == spec
+                engine.update("services", found["ID"], found["Version"]["Index"], spec, back=back)
             break
         except (OutOfSequence, Conflict):
             if not left:

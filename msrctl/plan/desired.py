@@ -236,7 +236,13 @@ def _service(
             "Networks": [{"Target": names.NETWORK}],
         },
         "UpdateConfig": update,
-        "RollbackConfig": {"Parallelism": 1, "Order": order, "FailureAction": "pause", "Monitor": 5 * SECOND},
+        # Nothing is left to return to: what is known to have worked is tried until it runs.
+        "RollbackConfig": {
+            "Parallelism": 1,
+            "Order": order,
+            "FailureAction": "continue",
+            "Monitor": 5 * SECOND,
+        },
         "EndpointSpec": {"Mode": "dnsrr"},
     }
     if cluster.settings.log_protocol != "internal":

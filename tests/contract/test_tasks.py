@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,6 +106,24 @@ def test_an_update_replaces_the_task_and_the_newest_comes_first(subject: Subject
     eventually(lambda: states(subject.engine.tasks("svc"))[1:] == ["shutdown"], 30, what="the old one ended")
     with pytest.raises(OutOfSequence):
         subject.engine.update("services", ident, found["Version"]["Index"], spec)
+
+
+def test_what_was_updated_can_be_put_back_as_the_previous_spec(subject: Subject) -> None:
+    ident = subject.engine.create("services", subject.service("svc"))
+    running(subject, "svc")
+    first = subject.engine.find("services", "svc")
+    assert first is not None
+    spec = copy.deepcopy(first["Spec"])
+    spec["TaskTemplate"]["ContainerSpec"]["Env"] = ["CHANGED=1"]
+    subject.engine.update("services", ident, first["Version"]["Index"], spec)
+    second = subject.engine.find("services", "svc")
+    assert second is not None
+    assert second["PreviousSpec"] == first["Spec"]
+    subject.engine.update("services", ident, second["Version"]["Index"], second["PreviousSpec"], back=True)
+    third = subject.engine.find("services", "svc")
+    assert third is not None
+    assert third["Spec"] == first["Spec"]
+    eventually(lambda: "running" in states(subject.engine.tasks("svc")), 30, what="it runs as before")
 
 
 def test_removing_a_service_takes_its_tasks_along(subject: Subject) -> None:

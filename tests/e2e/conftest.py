@@ -15,12 +15,20 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
+# Three engines, many clients, or a store beside the registry: of these, two processors carry two at a time.
+BUSY = {
+    *("test_balancer", "test_cluster", "test_emergency_repair", "test_failures", "test_failures_in_changes"),
+    *("test_recovery", "test_store_switch", "test_store_switch_clouds"),
+}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks every test below this directory `engine`."""
+    """Marks every test below this directory `engine`, and those of some files `busy`."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.engine)
+            if item.path.stem in BUSY:
+                item.add_marker(pytest.mark.busy)
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ NGINX_OUTAGE = 5.0
 @pytest.fixture(scope="module")
 def deployed(lab: Lab) -> Deployment:
     clean_lab(lab, leave_swarm=True)
-    deployment = install(lab[1])
+    deployment = install(lab[1], password=PASSWORD)
     with client(deployment) as registry:
         push(registry, REPOSITORY)
     return deployment

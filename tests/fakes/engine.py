@@ -119,7 +119,7 @@ class FakeEngine:
                 raise Conflict(409, f"{spec['Name']} already exists", doing)
             return self._created(kind, copy.deepcopy(spec), doing)
 
-    def update(self, kind: Kind, ident: str, version: int, spec: JSON) -> None:
+    def update(self, kind: Kind, ident: str, version: int, spec: JSON, *, back: bool = False) -> None:
         with self.swarm.guard:
             self.swarm.before("update", kind, spec.get("Name", ""))
             doing = f"update {kind[:-1]} {spec.get('Name', ident)}"
@@ -132,7 +132,8 @@ class FakeEngine:
                 raise OutOfSequence(500, "rpc error: code = Unknown desc = update out of sequence", doing)
             before = found["Spec"]
             if kind == "services":
-                found["Spec"] = self._with_ids(copy.deepcopy(spec), doing)
+                wanted = found["PreviousSpec"] if back else spec
+                found["Spec"] = self._with_ids(copy.deepcopy(wanted), doing)
                 found["PreviousSpec"] = before
             elif spec.get("Data", before["Data"]) != before["Data"] or spec["Name"] != before["Name"]:
                 raise ApiError(400, "only updates to Labels are allowed", doing)

@@ -53,11 +53,11 @@ class Balanced(FakeEngine):
         once = super().create
         return patience.create(self, lambda: self._through(lambda: once(kind, spec)), kind, spec)
 
-    def update(self, kind: Any, ident: str, version: int, spec: Any) -> None:
+    def update(self, kind: Any, ident: str, version: int, spec: Any, *, back: bool = False) -> None:
         once = super().update
         patience.update(
             self,
-            lambda: self._through(lambda: once(kind, ident, version, spec)),
+            lambda: self._through(lambda: once(kind, ident, version, spec, back=back)),
             kind,
             version,
             lambda: dict(spec),

@@ -121,6 +121,30 @@ def test_on_a_node_that_is_down_the_earlier_spec_is_put_back_and_nobody_waits(
     assert _spec(engine, NGINX) == before
 
 
+def test_what_the_engine_knows_as_the_previous_spec_is_rolled_back_to_by_the_engine(
+    deployed: tuple[FakeEngine, Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an update, the engine takes it for one that failed when its node returns, and undoes it again."""
+    engine, _ = deployed
+    before = _spec(engine, NGINX)
+    _update(engine, NGINX, _other_args)
+    backs = []
+    update = engine.update
+
+    def seen(*args: Any, back: bool = False) -> None:
+        backs.append(back)
+        update(*args, back=back)
+
+    monkeypatch.setattr(engine, "update", seen)
+    restore_service(engine, NGINX, before)
+    assert backs == [True]
+    _update(engine, NGINX, _other_args)
+    _update(engine, NGINX, lambda spec: spec["TaskTemplate"]["ContainerSpec"].update(Args=["third"]))
+    restore_service(engine, NGINX, before)
+    assert backs[-1] is False
+    assert _spec(engine, NGINX) == before
+
+
 def test_a_removed_service_is_created_anew(deployed: tuple[FakeEngine, Cluster]) -> None:
     engine, _ = deployed
     before = _spec(engine, NGINX)

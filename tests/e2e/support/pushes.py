@@ -80,7 +80,7 @@ class PushLoop:
                     with self._lock:
                         self.acknowledged[f"{name}:t{count}"] = digest
                 count += 1
-                self._stop.wait(0.1)
+                self._stop.wait(0.2)
 
     def _push(self, session: requests.Session, name: str, tag: str) -> str:
         layer = hashlib.shake_256(f"{name}:{tag}".encode()).digest(self._size)

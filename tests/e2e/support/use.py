@@ -88,7 +88,7 @@ class PullLoop:
         repository: str,
         *,
         threads: int = 1,
-        pause: float = 0.02,
+        pause: float = 0.05,
         timeout: float = 5.0,
     ) -> None:
         self._deployment = deployment
