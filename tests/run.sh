@@ -125,7 +125,7 @@ run_pytest() { # DIRECTORY [OPTION...]
   return $status
 }
 
-run_unit() { run_pytest unit; }
+run_unit() { run_pytest unit --numprocesses 2 --dist loadfile; }
 
 run_contract() { run_pytest contract --numprocesses 2 --dist loadfile; }
 

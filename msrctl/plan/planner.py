@@ -111,8 +111,15 @@ def _out_of_turn(replica: str, steps: list[Step], gate: JSON) -> list[Step]:
     """
     if names.service("nginx", replica) not in {step.name for step in steps}:
         return steps
-    back = Step("open", "health", replica, "", "balancers come back", {"gate": gate})
-    return [drain_step(replica, gate), *steps, back]
+    return [drain_step(replica, gate), *steps, _back_step(replica, gate)]
+
+
+def _back_step(replica: str, gate: JSON) -> Step:
+    return Step("open", "health", replica, "", "balancers come back", {"gate": gate})
+
+
+def _draining(replica: str) -> str:
+    return f"draining at {replica}"
 
 
 def drain_step(replica: str, gate: JSON) -> Step:
@@ -122,7 +129,7 @@ def drain_step(replica: str, gate: JSON) -> Step:
         replica: its id.
         gate: that of its proxy, as `desired.gate_of` gives it.
     """
-    undo = {"op": "gate", "name": f"draining at {replica}", "gate": gate, "clear": ["draining"]}
+    undo = {"op": "gate", "name": _draining(replica), "gate": gate, "clear": ["draining"]}
     return Step(
         "close",
         "health",
@@ -159,6 +166,23 @@ def unchecked(wanted: Desired, steps: Iterable[Step]) -> list[Step]:
     """Checks of the services that no step checks: what a killed run has updated may not be up yet."""
     checked = {step.name for step in steps if step.action == "check"}
     return [_check(name) for name in wanted.services if name not in checked]
+
+
+def undrained(wanted: Desired, steps: Iterable[Step], undo: Iterable[JSON]) -> list[Step]:
+    """Tells balancers to come back to the replicas that a killed run sent them away from.
+
+    Arguments:
+        wanted: what the document asks for.
+        steps: what is to be done anyway; a replica that they send balancers back to needs no more.
+        undo: the undo records of the killed run's steps.
+    """
+    back = {step.name for step in steps if (step.action, step.kind) == ("open", "health")}
+    away = {record["name"] for record in undo}
+    return [
+        _back_step(replica, gate)
+        for replica, gate in wanted.gates.items()
+        if _draining(replica) in away and replica not in back
+    ]
 
 
 def drift(wanted: Desired, observed: Observed) -> dict[str, tuple[Change, ...]]:

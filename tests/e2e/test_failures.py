@@ -22,14 +22,13 @@ from support.trio import (
     proxy_of,
     pulling,
     pulls,
+    serves,
     since,
     state_of,
 )
-from support.use import client
 
 from labs.cleaning import restore
 from labs.system import eventually
-from msrctl.errors import MsrctlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,15 +77,6 @@ def test_an_engine_that_is_killed_is_told_to_balancers_and_comes_back(cluster: C
         measured("engine killed: its health says so after", since(lambda: not serves(cluster, number)))
         cluster.lab[number].start_docker()
         measured("engine killed: healthy again after", since(lambda: healthy(cluster.lab[1])))
-
-
-def serves(cluster: Cluster, number: int) -> bool:
-    """What the health of a host's replica says to a balancer."""
-    try:
-        with client(cluster.seen_at(number)) as registry:
-            return registry.health()[0]
-    except MsrctlError:
-        return False
 
 
 def test_the_leader_loses_its_power_and_another_one_leads(cluster: Cluster) -> None:

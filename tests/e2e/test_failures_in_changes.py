@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 from support import look, run
@@ -19,14 +18,11 @@ from support.trio import (
     proxy_of,
     pulling,
     pulls,
+    serves,
 )
 
 from labs.cleaning import restore
 from labs.system import eventually
-
-if TYPE_CHECKING:
-    pass
-
 
 pytest_plugins = ("support.trio_fixtures",)
 
@@ -104,3 +100,16 @@ def test_a_rolling_change_that_was_killed_is_finished_or_taken_back(
         assert done.returncode == run.KILLED, done.stderr
         assert run.data(host, "reconfigure", how)["outcome"] == outcome
     assert {proxy_of(cluster, n) for n in (1, 2, 3)} == {wanted if how == "--resume" else before}
+
+
+def test_a_replica_that_balancers_were_sent_away_from_has_them_back_after_the_resume(
+    cluster: Cluster,
+) -> None:
+    host = cluster.lab[1]
+    plan = {"at": f"update services dtr-nginx-{SECOND}", "after": True}
+    assert run.trapped(host, plan, "reconfigure", "--enable-pprof").returncode == run.KILLED
+    eventually(lambda: pulls(cluster, 2), HEALTHY_SECONDS)
+    assert not serves(cluster, 2)
+    assert run.data(host, "reconfigure", "--resume")["outcome"] == "resumed"
+    assert all(serves(cluster, number) for number in (1, 2, 3))
+    assert run.data(host, "reconfigure", "--enable-pprof=false")["outcome"] == "done"

@@ -17,7 +17,7 @@ from msrctl.errors import WrongState
 from msrctl.model import names
 from msrctl.model.cluster import Cluster
 from msrctl.plan.desired import desired
-from msrctl.plan.planner import Observed, drift, plan, unchecked
+from msrctl.plan.planner import Observed, drain_step, drift, plan, unchecked, undrained
 from msrctl.plan.step import Change, Plan, Step
 from msrctl.workflows import material as making
 
@@ -65,6 +65,18 @@ def test_what_a_killed_run_has_updated_is_checked_by_the_one_that_finishes_it() 
     assert [(s.action, s.name) for s in unchecked(wanted, rest)] == [("check", REGISTRY), ("check", NGINX)]
     both = _to(engine, with_settings(cluster, log_level="debug"), "generation 2")
     assert unchecked(wanted, both) == []
+
+
+def test_whom_a_killed_run_sent_balancers_away_from_they_are_sent_back_to() -> None:
+    engine, cluster = an_engine()
+    put(engine, cluster)
+    wanted = desired(cluster)
+    ((replica, gate),) = wanted.gates.items()
+    undo = drain_step(replica, gate).undo
+    (back,) = undrained(wanted, (), undo)
+    assert (back.action, back.kind, back.name, back.spec) == ("open", "health", replica, {"gate": gate})
+    assert undrained(wanted, (back,), undo) == []
+    assert undrained(wanted, (), ({"op": "remove", "kind": "configs", "name": "a"},)) == []
 
 
 def test_the_document_is_written_after_secrets_and_configs_and_before_services() -> None:

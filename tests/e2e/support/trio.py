@@ -86,6 +86,15 @@ def pulls(cluster: Cluster, number: int) -> bool:
         raise AssertionError(str(error)) from error
 
 
+def serves(cluster: Cluster, number: int) -> bool:
+    """What the health of a host's replica says to a balancer."""
+    try:
+        with client(cluster.seen_at(number)) as registry:
+            return registry.health()[0]
+    except MsrctlError:
+        return False
+
+
 def since(check: Callable[[], object], timeout: float = HEALTHY_SECONDS) -> float:
     """Seconds until a check is true."""
     began = time.monotonic()
