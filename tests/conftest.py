@@ -11,6 +11,7 @@ import pytest
 from labs.cleaning import clean as clean_lab
 from labs.engines import Lab, eventually, missing_for_engines
 from labs.evidence import keep_evidence
+from labs.images import engine_rootfs
 from labs.images import msr_image as make_msr_image
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def msr_image() -> Path:
 @pytest.fixture(scope="session")
 def lab(msr_image: Path) -> Iterator[Lab]:
     """One engine with msrctl's image, at first in no swarm: `msrctl install` sees to that."""
-    with Lab(1, images=[msr_image]) as one:
+    with Lab(1, images=[msr_image], rootfs=engine_rootfs()) as one:
         yield one
 
 
@@ -91,7 +92,7 @@ def bare(lab: Lab) -> Host:
 @pytest.fixture(scope="session")
 def three_engines(msr_image: Path) -> Iterator[Lab]:
     """Three engines with msrctl's image in one swarm of three managers; as the test before left them."""
-    with Lab(3, images=[msr_image]) as several:
+    with Lab(3, images=[msr_image], rootfs=engine_rootfs()) as several:
         several.swarm(managers=3)
         yield several
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +13,7 @@ from fakes.swarm import IMAGE_ID, FakeSwarm
 from labs.cache import making
 from labs.cleaning import clean as clean_lab
 from labs.engines import Lab
-from labs.images import client_rootfs
+from labs.images import engine_rootfs
 from labs.tiny import tiny_image
 from msrctl.engine.connect import Endpoint, connect
 
@@ -35,12 +34,8 @@ def tiny() -> Path:
 
 @pytest.fixture(scope="session")
 def pair(tiny: Path) -> Iterator[Lab]:
-    """A manager and a worker; no registry can be reached from them, as on an air-gapped site.
-
-    MSRCTL_TEST_ENGINE=trixie (or sid) runs the contract on the engine of another Debian release.
-    """
-    suite = os.environ.get("MSRCTL_TEST_ENGINE")
-    with Lab(2, images=[tiny], rootfs=client_rootfs(suite) if suite else None) as lab:
+    """A manager and a worker; no registry can be reached from them, as on an air-gapped site."""
+    with Lab(2, images=[tiny], rootfs=engine_rootfs()) as lab:
         lab.swarm(managers=1)
         yield lab
 

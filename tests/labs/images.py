@@ -6,6 +6,7 @@ the tests use.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -144,6 +145,12 @@ def client_rootfs(suite: str) -> Path:
                 raise RuntimeError(f"mmdebstrap {suite}: exit {done.returncode}\n{done.stderr[-3000:]}")
             partial.rename(root)
         return root
+
+
+def engine_rootfs() -> Path | None:
+    """What the tests' engines are of: MSRCTL_TEST_ENGINE=trixie or sid; None: the machine's own."""
+    suite = os.environ.get("MSRCTL_TEST_ENGINE")
+    return client_rootfs(suite) if suite else None
 
 
 def main() -> None:
