@@ -55,7 +55,7 @@ def wait_running(
         tasks = engine.tasks(found["ID"])
         current = [t for t in tasks if _runs(t, found)]
         running = [t for t in current if t["Status"]["State"] == "running"]
-        old = [t for t in tasks if not _runs(t, found) and t["Status"]["State"] not in ENDED]
+        old = [t for t in tasks if not _runs(t, found) and not _over(t)]
         update = (found.get("UpdateStatus") or {}).get("State", "")
         if update.endswith("paused") or (update.startswith("rollback") and not going_back):
             new = [t for t in tasks if t["ID"] not in before]
@@ -72,6 +72,17 @@ def wait_running(
         if time.monotonic() > end:
             raise _failure(engine, service, current or tasks, f"it does not run after {timeout:.0f} s")
         time.sleep(POLL_SECONDS)
+
+
+def _over(task: JSON) -> bool:
+    """Whether a task runs no more and never will.
+
+    One that is given up before it had a node says "pending" for ever: nobody is there to end it. Seen after
+    an update that came while the task of the one before waited for its host ports; the swarm then takes a
+    minute to go on (swarmkit waits that long for the old task to stop).
+    """
+    given_up = task.get("DesiredState") in {"shutdown", "remove"} and not task.get("NodeID")
+    return given_up or task["Status"]["State"] in ENDED
 
 
 def task_ids(engine: Engine, service: str) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 DIRECT_SECONDS = 3.0
 ONESHOT_SECONDS = 60.0
+SETTLE_SECONDS = 5.0
+"""How long a service that has just come up may fail: seen on a busy machine while the proxy did not know the
+registry's address yet."""
 LOG_LINES = 10
 
 
@@ -113,10 +117,14 @@ def prober(engine: Engine, cluster: Cluster, auth: tuple[str, Secret] | None = N
 
     def check(service: str) -> str:
         component, replica = of_service[service]
-        try:
-            return look(component, replica)
-        except VerifyFailed as error:
-            raise _with_log(engine, cluster, replica, error) from error
+        end = time.monotonic() + SETTLE_SECONDS
+        while True:
+            try:
+                return look(component, replica)
+            except VerifyFailed as error:
+                if time.monotonic() > end:
+                    raise _with_log(engine, cluster, replica, error) from error
+            time.sleep(0.5)
 
     return check
 

@@ -112,12 +112,8 @@ def test_nodes_that_come_back_join_again(cluster: Cluster) -> None:
         lab[number].wait_docker()
         lab[number].client.api.leave_swarm(force=True)
         lab[number].link(True)
-    token = lab[1].client.swarm.attrs["JoinTokens"]["Manager"]
     for number in (2, 3):
-        host = lab[number]
-        host.client.swarm.join(
-            [f"{lab[1].ip}:2377"], token, advertise_addr=host.ip, listen_addr=f"{host.ip}:2377"
-        )
+        lab.join(number)
         eventually(lambda number=number: lab.nodes_ready() == number, 60)  # type: ignore[misc]
         lab[1].msrctl("join", "--ucp-node", f"node{number}", "--shared-storage-path", check=0)
     assert replicas(cluster) == ["node1", "node2", "node3"]

@@ -57,15 +57,6 @@ class Site:
             assert {name: pull(registry, name) for name in TAGS} == self.digests
         return True
 
-    def join_swarm(self, number: int, manager: int) -> None:
-        """As an administrator does with `docker swarm join`."""
-        host, to = self.lab[number], self.lab[manager]
-        to.client.swarm.reload()
-        token = to.client.swarm.attrs["JoinTokens"]["Manager"]
-        host.client.swarm.join(
-            [f"{to.ip}:2377"], token, advertise_addr=host.ip, listen_addr=f"{host.ip}:2377"
-        )
-
 
 @pytest.fixture(scope="module")
 def site(msr_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
@@ -120,7 +111,7 @@ def test_all_nodes_lost_and_the_store_kept(site: Site, took: None) -> None:
     restored(site.lab[1], site.plain, DEFAULT)
     site.serves(1)
     for number in (2, 3):
-        site.join_swarm(number, 1)
+        site.lab.join(number)
         began = time.monotonic()
         site.lab[1].msrctl("join", "--ucp-node", f"node{number}", check=0)
         sys.stdout.write(f"join: {time.monotonic() - began:.1f} s\n")
@@ -158,7 +149,7 @@ def test_one_node_lost_with_its_disk(site: Site, took: None) -> None:
     lost.cli("swarm", "leave", "--force")
     lost.cli("system", "prune", "--all", "--force", "--volumes")
     lost.load(site.archive)
-    site.join_swarm(3, 1)
+    site.lab.join(3)
     site.lab[1].msrctl("join", "--ucp-node", "node3", check=0)
     assert all(site.serves(number) for number in (1, 2, 3))
     assert run.data(site.lab[1], "status")["healthy"]

@@ -12,6 +12,7 @@ from support.use import client, pull, push
 
 from labs.cleaning import clean as clean_lab
 from labs.deployment import Deployment, install
+from labs.system import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +79,7 @@ def test_from_generated_to_an_operators_chain_and_back(deployed: Deployment, tmp
 def test_wrong_files_change_nothing(deployed: Deployment, tmp_path: Path) -> None:
     root = make("Root", ca=True)
     leaf = make("registry", deployed.host.ip, issuer=root, days=-1)
+    eventually(lambda: look.quiet(deployed.host), 20)
     before = look.objects(deployed.host), served(deployed)
     told = run.refused(
         deployed.host, 2, "TLS-FILES", "reconfigure", *files(tmp_path, leaf, root, make("Other", ca=True))

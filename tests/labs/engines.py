@@ -178,15 +178,31 @@ class Lab:
         """Makes the hosts one swarm, the first `managers` of them managers, and waits until all are ready."""
         first, *rest = self.hosts
         first.client.swarm.init(advertise_addr=first.ip, listen_addr=f"{first.ip}:2377")
-        tokens = first.client.swarm.attrs["JoinTokens"]
         for host in rest:
-            host.client.swarm.join(
-                [f"{first.ip}:2377"],
-                tokens["Manager" if host.number <= managers else "Worker"],
-                advertise_addr=host.ip,
-                listen_addr=f"{host.ip}:2377",
-            )
+            self.join(host.number, role="Manager" if host.number <= managers else "Worker")
         eventually(lambda: self.nodes_ready() == len(self.hosts), 60, what="all swarm nodes are ready")
+
+    def join(self, number: int, to: int = 1, *, role: str = "Manager") -> None:
+        """Takes a host into the swarm of another, as an administrator does with `docker swarm join`.
+
+        Arguments:
+            number: the host's.
+            to: number of a manager.
+            role: Manager or Worker.
+        """
+        host, manager = self[number], self[to]
+        manager.client.swarm.reload()
+        token = manager.client.swarm.attrs["JoinTokens"][role]
+        try:
+            host.client.swarm.join(
+                [f"{manager.ip}:2377"], token, advertise_addr=host.ip, listen_addr=f"{host.ip}:2377"
+            )
+        except APIError as error:
+            # On a busy machine: the engine answers after 20 s and goes on.
+            if "will continue in the background" not in str(error):
+                raise
+        info = host.client.api.info
+        eventually(lambda: info()["Swarm"]["LocalNodeState"] == "active", 60, what=f"{host.name} has joined")
 
     def nodes_ready(self) -> int:
         """How many nodes the first host's swarm has ready; 0 while it has no leader."""

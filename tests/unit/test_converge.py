@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from typing import Any
 
@@ -59,6 +60,22 @@ def test_failures_of_the_same_spec_from_before_the_update_do_not_count() -> None
     engine.swarm._task(service, node, "failed", "and now for another reason")
     with pytest.raises(MsrctlError, match="its tasks fail: and now for another reason"):
         wait_running(engine, name, 1, before=before)
+
+
+def test_a_task_that_was_given_up_before_it_had_a_node_is_not_waited_for() -> None:
+    """Seen: the way back took two minutes and then failed, with the proxy up for one of them."""
+    engine, cluster = an_engine()
+    put(engine, cluster)
+    name = f"dtr-nginx-{cluster.replicas[0].id}"
+    service = engine.find("services", name)
+    assert service is not None
+    old = copy.deepcopy(service)
+    old["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] = ["OF=before"]
+    engine.swarm._task(old, cluster.replicas[0].node_id, "pending", "host-mode port already in use on 1 node")
+    with pytest.raises(MsrctlError, match="does not run after"):
+        wait_running(engine, name, 0.3)
+    engine.swarm.tasks[-1] |= {"DesiredState": "shutdown", "NodeID": ""}
+    assert wait_running(engine, name, 1)
 
 
 def test_a_service_that_is_not_there_has_no_tasks() -> None:

@@ -36,6 +36,11 @@ class _HeldError(Exception):
 class PushLoop:
     """Pushes small images in some threads while in its block; one that is held is begun again.
 
+    Arguments:
+        threads: clients at a time.
+        size: bytes of each image's layer.
+        pause: seconds between two pushes of one client.
+
     Attributes:
         acknowledged: ``repository:tag`` to the digest of its manifest.
         held: every answer of 503 with Retry-After.
@@ -43,11 +48,18 @@ class PushLoop:
     """
 
     def __init__(
-        self, deployment: Deployment, ca_file: Path, *, threads: int = 3, size: int = 20_000
+        self,
+        deployment: Deployment,
+        ca_file: Path,
+        *,
+        threads: int = 3,
+        size: int = 20_000,
+        pause: float = 0.2,
     ) -> None:
         self._deployment = deployment
         self._ca_file = ca_file
         self._size = size
+        self._pause = pause
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(threads)]
@@ -80,7 +92,7 @@ class PushLoop:
                     with self._lock:
                         self.acknowledged[f"{name}:t{count}"] = digest
                 count += 1
-                self._stop.wait(0.2)
+                self._stop.wait(self._pause)
 
     def _push(self, session: requests.Session, name: str, tag: str) -> str:
         layer = hashlib.shake_256(f"{name}:{tag}".encode()).digest(self._size)

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-from msrctl.errors import MsrctlError
+from msrctl.errors import MsrctlError, Unreachable
 from msrctl.registry.client import Registry
 from msrctl.secret import Secret
 
@@ -76,6 +76,7 @@ class PullLoop:
         threads: clients at a time.
         pause: seconds between two pulls of one client.
         timeout: seconds to wait for each piece of an answer.
+        again: how often a pull whose connection was cut is begun again before it counts as failed.
 
     Attributes:
         pulls: how many succeeded.
@@ -90,11 +91,13 @@ class PullLoop:
         threads: int = 1,
         pause: float = 0.05,
         timeout: float = 5.0,
+        again: int = 0,
     ) -> None:
         self._deployment = deployment
         self._repository = repository
         self._pause = pause
         self._timeout = timeout
+        self._again = again
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
         self.pulls = 0
@@ -103,12 +106,20 @@ class PullLoop:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                with client(self._deployment, timeout=self._timeout) as registry:
-                    pull(registry, self._repository)
+                self._pull(self._again)
                 self.pulls += 1
             except (MsrctlError, AssertionError) as error:
                 self.failures.append((time.monotonic(), str(error)))
             self._stop.wait(self._pause)
+
+    def _pull(self, again: int) -> None:
+        try:
+            with client(self._deployment, timeout=self._timeout) as registry:
+                pull(registry, self._repository)
+        except Unreachable as error:
+            if not again or error.code != "REGISTRY-CLOSED":
+                raise
+            self._pull(again - 1)
 
     @property
     def outage(self) -> float:
