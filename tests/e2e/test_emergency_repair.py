@@ -14,7 +14,7 @@ from support import look, run
 from support.use import client, pull, push
 
 from labs.cleaning import clean as clean_lab
-from labs.cleaning import restore
+from labs.cleaning import renew_engine, restore
 from labs.deployment import Deployment, install
 from labs.system import eventually
 
@@ -111,6 +111,7 @@ def test_nodes_that_come_back_join_again(cluster: Cluster) -> None:
         lab[number].start_docker()
         lab[number].wait_docker()
         lab[number].client.api.leave_swarm(force=True)
+        renew_engine(lab[number])
         lab[number].link(True)
     for number in (2, 3):
         lab.join(number)

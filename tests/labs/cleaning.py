@@ -39,6 +39,19 @@ def clean(lab: Lab, *, leave_swarm: bool = False) -> None:
     lab.all(_remove_local)
     if leave_swarm:
         lab.all(_leave_swarm)
+        if len(lab.hosts) > 1:
+            lab.all(renew_engine)
+
+
+def renew_engine(host: Host) -> None:
+    """Restarts an engine that has left a swarm of several nodes.
+
+    Docker 20.10 at times keeps port 7946 of that swarm until it ends, and in its next one no container knows
+    another's name ("agentInit: ... 0.0.0.0:7946: bind: address already in use").
+    """
+    host.stop_docker()
+    host.start_docker()
+    host.wait_docker()
 
 
 def restore(host: Host) -> None:
