@@ -52,8 +52,9 @@ class OneShotResult:
 
     @property
     def why(self) -> str:
-        """Why there is no answer: the engine's message, else the last that the program said."""
-        return self.task_error or " ".join(self.raw_log[-3:])
+        """Why there is no answer: the engine's message, and the last that the program said."""
+        said = self.raw_log[-1:] if self.task_error else self.raw_log[-3:]
+        return " ".join((*filter(None, [self.task_error]), *said))
 
 
 def run_oneshot(

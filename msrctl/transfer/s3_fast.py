@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from msrctl.transfer.ahead import read_ahead
 from msrctl.transfer.library_errors import as_store_errors, server_code
 from msrctl.transfer.store import CHUNK
 
@@ -70,14 +71,15 @@ class FastObjects:
             if size <= PART:
                 self._store.put(key, b"".join(chunks), attributes=self._attributes, use_multipart=False)
                 return
-            self._store.put(
-                key,
-                iter(chunks),
-                attributes=self._attributes,
-                use_multipart=True,
-                chunk_size=max(PART, size // MOST_PARTS + 1),
-                max_concurrency=PARTS_AT_ONCE,
-            )
+            with read_ahead(chunks) as ahead:
+                self._store.put(
+                    key,
+                    ahead,
+                    attributes=self._attributes,
+                    use_multipart=True,
+                    chunk_size=max(PART, size // MOST_PARTS + 1),
+                    max_concurrency=PARTS_AT_ONCE,
+                )
 
     def delete(self, keys: Sequence[str]) -> None:
         """Deletes objects by one request, or one by one where the store knows no better."""

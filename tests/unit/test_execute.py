@@ -17,7 +17,7 @@ from msrctl.engine.state import StateStore, document_name
 from msrctl.errors import Interrupted, Locked, MsrctlError, Partial, RolledBack, VerifyFailed
 from msrctl.model import names
 from msrctl.plan.desired import desired
-from msrctl.plan.planner import plan
+from msrctl.plan.planner import plan, unchecked
 from msrctl.plan.step import Plan, Step
 from msrctl.secret import Secret
 from msrctl.workflows.execute import Execution, secret_body
@@ -182,7 +182,8 @@ def test_only_tasks_since_the_update_are_waited_for(monkeypatch: pytest.MonkeyPa
     known = {name: {t["ID"] for t in run.engine.tasks(ident)} for name, ident in ids.items()}
     waited: dict[str, set[str]] = {}
 
-    def wait(engine: Any, name: str, timeout: float, *, before: Any) -> None:
+    def wait(engine: Any, name: str, timeout: float, *, before: Any, going_back: bool) -> None:
+        assert not going_back
         waited[name] = set(before)
 
     monkeypatch.setattr("msrctl.workflows.execute.wait_running", wait)
@@ -424,6 +425,17 @@ def test_resumed_operation_goes_on_counting() -> None:
     with pytest.raises(RolledBack):
         run.go()
     assert numbers == list(range(8, 8 + len(numbers)))
+
+
+def test_a_roll_back_from_before_this_run_says_nothing_of_a_service_that_it_only_checks() -> None:
+    """Seen: a change failed at one replica; a later one that was resumed took that for its own failure."""
+    engine, cluster = an_engine()
+    put(engine, cluster)
+    run = Run(engine, cluster)
+    for service in engine.swarm.objects["services"].values():
+        service["UpdateStatus"] = {"State": "rollback_completed"}
+    run.plan = Plan("finish", tuple(unchecked(run.wanted, ())))
+    run.go()
 
 
 def test_run_that_lost_its_lock_stops_before_the_next_step() -> None:
