@@ -112,7 +112,6 @@ class Execution:
         self._fresh = fresh
         self._served = False
         self._tasks_before: dict[str, frozenset[str]] = {}
-        self._touched: set[str] = set()
         self._replica = ""
         self._done: list[str] = []
         self._barrier = 0
@@ -219,27 +218,26 @@ class Execution:
                 self._engine.create("secrets", secret_body(step.name, material, labels))
             case "create", kind:
                 assert step.spec is not None
-                self._touched.add(step.name)
+                self._tasks_before[step.name] = frozenset()
                 self._engine.create(KINDS[kind], step.spec)
             case "write", "document":
                 self._write_document()
             case "update", "service":
                 assert step.spec is not None
-                self._touched.add(step.name)
                 self._tasks_before[step.name] = task_ids(self._engine, step.name)
                 self._update(step.name, step.spec)
             case "remove", "service":
                 remove(self._engine, "services", step.name)
             case "check", "service":
                 with self._report.step(step.name) as progress:
-                    # Of a service that this run does not update, a roll back is long past: it may have stayed
-                    # in force since a change that failed, and is what the document asks for.
+                    # Of a service that this run neither makes nor updates, a roll back is long past: it may
+                    # have stayed in force since a change that failed, and is what the document asks for.
                     wait_running(
                         self._engine,
                         step.name,
                         self._max_wait,
                         before=self._tasks_before.get(step.name, ()),
-                        going_back=step.name not in self._touched,
+                        going_back=step.name not in self._tasks_before,
                     )
                     progress.detail(self._probe(step.name))
             case "close", "health":

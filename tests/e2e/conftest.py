@@ -17,7 +17,11 @@ HERE = Path(__file__).parent
 
 # Three engines that lose their power, or many clients: of these, two processors carry two at a time.
 BUSY = {
-    *("test_balancer", "test_emergency_repair", "test_failures", "test_failures_in_changes", "test_recovery"),
+    "test_balancer",
+    "test_emergency_repair",
+    "test_failures",
+    "test_failures_in_changes",
+    "test_recovery",
 }
 
 
