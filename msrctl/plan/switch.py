@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from msrctl.model import names
 from msrctl.plan.desired import next_registry
-from msrctl.plan.planner import plan, words
+from msrctl.plan.planner import plan, unchecked, words
 from msrctl.plan.step import Plan, Step
 from msrctl.storage import backend
 
@@ -109,6 +109,9 @@ def switch_plan(
     before = [s for s in ordinary if s.kind in {"network", "secret", "config"}]
     registries = {names.service("registry", r.id) for r in switch.after.replicas}
     own = [s for s in services if s.name in registries]
+    # Updated by a run that was killed, perhaps not replaced yet: until then it has the store before, and a
+    # proxy that went back to it would lose what was pushed since (seen).
+    own += [s for s in unchecked(wanted, services) if s.name in registries]
     others = [s for s in services if s.name not in registries]
     steps = [*before]
     if not switch.served:

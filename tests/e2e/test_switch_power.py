@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +29,10 @@ from labs.cleaning import restore
 from labs.system import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from labs.deployment import Deployment
+    from labs.host import Host
 
 pytest_plugins = ("support.killed_switch_fixtures",)
 
@@ -46,6 +54,46 @@ def test_a_switch_that_serves_is_only_finished_and_keeps_what_was_pushed_since(
         if pushed:
             assert pull(registry, "after/thaw", str(before["generation"])) == pushed[0]
         push(registry, "after/resume", str(before["generation"]))
+
+
+def test_the_proxy_goes_back_only_to_a_registry_that_has_the_new_store(whole: Deployment) -> None:
+    """The old task takes its time to end, as with a big pull under way."""
+    host, place, before = whole.host, target(whole), look.document(whole.host)
+    kill(whole, AFTER_COMMIT["before the own registry has the store"], place)
+    with ExitStack() as stack:
+        slow = stack.enter_context(_stopped(host, look.container(host, "registry", whole.replica_id)))
+        again = run.trapped(
+            host, AFTER_COMMIT["when the own registry gets the store"].plan(), "reconfigure", "--resume"
+        )
+        assert again.returncode == run.KILLED, again.stderr
+        with client(whole) as registry:
+            pushed = push(registry, "after/thaw", f"slow-{before['generation']}")
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        done = pool.submit(finish, whole, place, before)
+        with pytest.raises(TimeoutError):
+            done.result(8)
+        assert pulls(whole), "by the registry that stands in"
+        slow.close()
+        done.result(60)
+    with client(whole) as registry:
+        assert pull(registry, "after/thaw", f"slow-{before['generation']}") == pushed
+
+
+@contextlib.contextmanager
+def _stopped(host: Host, container: str) -> Iterator[ExitStack]:
+    """A container whose processes do nothing (SIGSTOP), not even end, until the block or its stack ends."""
+    listed = host.client.api.top(container)
+    column = listed["Titles"].index("PID")
+    with ExitStack() as stack:
+        for pid in (int(process[column]) for process in listed["Processes"]):
+            _send(pid, signal.SIGSTOP)
+            stack.callback(_send, pid, signal.SIGCONT)
+        yield stack
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # a health check has ended
+        os.kill(pid, number)
 
 
 @pytest.mark.parametrize(

@@ -194,15 +194,11 @@ class Lab:
         manager.client.swarm.reload()
         token = manager.client.swarm.attrs["JoinTokens"][role]
         try:
-            host.client.swarm.join(
-                [f"{manager.ip}:2377"], token, advertise_addr=host.ip, listen_addr=f"{host.ip}:2377"
-            )
-        except APIError as error:
-            # On a busy machine: the engine answers after 20 s and goes on.
-            if "will continue in the background" not in str(error):
-                raise
-        info = host.client.api.info
-        eventually(lambda: info()["Swarm"]["LocalNodeState"] == "active", 60, what=f"{host.name} has joined")
+            _join(host, manager, token)
+        except AssertionError:
+            # Seen once, after the network had been away: 80 s and no end. Given up and tried afresh.
+            host.client.swarm.leave(force=True)
+            _join(host, manager, token)
 
     def nodes_ready(self) -> int:
         """How many nodes the first host's swarm has ready; 0 while it has no leader."""
@@ -229,3 +225,16 @@ class Lab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.down()
+
+
+def _join(host: Host, manager: Host, token: str) -> None:
+    try:
+        host.client.swarm.join(
+            [f"{manager.ip}:2377"], token, advertise_addr=host.ip, listen_addr=f"{host.ip}:2377"
+        )
+    except APIError as error:
+        # On a busy machine: the engine answers after 20 s and goes on.
+        if "will continue in the background" not in str(error):
+            raise
+    info = host.client.api.info
+    eventually(lambda: info()["Swarm"]["LocalNodeState"] == "active", 40, what=f"{host.name} has joined")

@@ -97,6 +97,22 @@ def test_a_switch_that_serves_already_is_only_tidied_up() -> None:
     ]
 
 
+def test_no_proxy_goes_back_to_a_registry_before_it_is_seen_to_have_the_new_store() -> None:
+    """Seen: a run was killed right after the update; the proxy of the next one went back to the old task,
+    and what had been pushed since was not found."""
+    engine, before = an_engine()
+    after = before.next_generation(storage=BIND, previous_storage=before.storage)
+    put(engine, after)
+    wanted = desired(after)
+    switch = Switch(before, after, Policy.COPY, GATES, served=True)
+    plan = switch_plan("finish", wanted, observe(engine, after.id, wanted), {}, "", switch)
+    assert [s.title for s in plan] == [
+        "open gate pushes",
+        f"check service {REGISTRY}",
+        f"switch proxy {REGISTRY}",
+    ]
+
+
 def test_a_registry_that_stands_in_already_is_brought_up_to_date_and_removed_in_the_end() -> None:
     before = a_cluster()
     after: Cluster = before.next_generation(storage=BIND)
