@@ -55,7 +55,7 @@ def wait_running(
         tasks = engine.tasks(found["ID"])
         current = [t for t in tasks if _runs(t, found)]
         running = [t for t in current if t["Status"]["State"] == "running"]
-        old = [t for t in tasks if not _runs(t, found) and not _over(t)]
+        old = [t for t in tasks if not _runs(t, found) and not is_over(t)]
         update = (found.get("UpdateStatus") or {}).get("State", "")
         if update.endswith("paused") or (update.startswith("rollback") and not going_back):
             new = [t for t in tasks if t["ID"] not in before]
@@ -74,8 +74,11 @@ def wait_running(
         time.sleep(POLL_SECONDS)
 
 
-def _over(task: JSON) -> bool:
+def is_over(task: JSON) -> bool:
     """Whether a task runs no more and never will.
+
+    Arguments:
+        task: as the engine lists it.
 
     One that is given up before it had a node says "pending" for ever: nobody is there to end it. Seen after
     an update that came while the task of the one before waited for its host ports; the swarm then takes a
@@ -103,9 +106,7 @@ def wait_gone(engine: Engine, services: list[str], timeout: float) -> None:
     """
     end = time.monotonic() + timeout
     while time.monotonic() < end:
-        left = {
-            t.get("NodeID") for s in services for t in engine.tasks(s) if t["Status"]["State"] not in ENDED
-        }
+        left = {t.get("NodeID") for s in services for t in engine.tasks(s) if not is_over(t)}
         if left:
             left -= down_nodes(engine)
         if not left:

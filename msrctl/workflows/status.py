@@ -7,8 +7,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from msrctl.engine import lock as locking
+from msrctl.engine.converge import is_over
 from msrctl.engine.observe import clusters, labels_of, observe
-from msrctl.engine.protocol import ENDED
 from msrctl.errors import MsrctlError
 from msrctl.model import names
 from msrctl.model.results import (
@@ -160,7 +160,7 @@ def _task_state(engine: DockerEngine, service: str) -> str:
         return "no task"
     # After a rollback the newest task is the one that was given up, and an older one serves.
     running = (t for t in tasks if t["Status"]["State"] == "running")
-    coming = (t for t in tasks if t["Status"]["State"] not in ENDED)
+    coming = (t for t in tasks if not is_over(t))
     current = next(chain(running, coming, tasks))["Status"]
     reason = current.get("Err") or ""
     return f"{current['State']}: {reason}" if reason else str(current["State"])

@@ -93,3 +93,14 @@ def test_tasks_of_a_node_that_is_down_are_not_waited_for(
     began = time.monotonic()
     wait_gone(engine, ["removed"], 0.5)
     assert (time.monotonic() - began >= 0.5) is waits
+
+
+def test_the_end_of_a_task_that_was_given_up_before_it_had_a_node_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine, _ = an_engine()
+    given_up = {"DesiredState": "remove", "NodeID": "", "Status": {"State": "pending"}}
+    monkeypatch.setattr(engine, "tasks", lambda _: [given_up])
+    began = time.monotonic()
+    wait_gone(engine, ["removed"], 5)
+    assert time.monotonic() - began < 1

@@ -65,6 +65,17 @@ def test_where_nothing_runs_the_newest_task_tells_why(engine: FakeEngine) -> Non
     }
 
 
+def test_a_task_that_was_given_up_before_it_had_a_node_is_not_one_that_may_yet_run(
+    engine: FakeEngine,
+) -> None:
+    for task in engine.swarm.tasks:
+        task["Status"]["State"] = "shutdown"
+    _task(engine, NGINX, "pending", "host-mode port already in use on 1 node")
+    engine.swarm.tasks[-1] |= {"DesiredState": "shutdown", "NodeID": ""}
+    _task(engine, NGINX, "failed", "task: non-zero exit (1)")
+    assert _states()["nginx"] == "failed: task: non-zero exit (1)"
+
+
 def test_a_replica_that_a_change_passed_over_is_behind_and_one_that_somebody_changed_is_not(
     engine: FakeEngine,
 ) -> None:
