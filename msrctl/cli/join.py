@@ -51,6 +51,15 @@ PLACE = "Replica"
     help="Id of the new replica, 12 hex digits.",
 )
 @s.replica_ports_options
+@o.option(
+    "--node-engine",
+    type=o.Checked("HOST", values.engine_address),
+    variable="MSRCTL_NODE_ENGINE",
+    section=PLACE,
+    default_text="the image is on the node already",
+    help="The node's own engine, as DOCKER_HOST names it (ssh://root@node2): it is sent the image if it "
+    "lacks it.",
+)
 @o.flag(
     "--skip-network-test",
     variable="DTR_SKIP_NETWORK_TEST",
@@ -97,6 +106,7 @@ def command(ctx: click.Context, /, **_: Any) -> int:
         skip_network_test=bool(given.value("skip_network_test")),
         unsafe_join=bool(given.value("unsafe_join")),
         shared_storage_path=bool(given.value("shared_storage_path")),
+        node_engine=given.value("node_engine"),
         dry_run=bool(given.value("dry_run")),
     )
     return run(given, lambda reporter: join(request, reporter), dry_run=request.dry_run)

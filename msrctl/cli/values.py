@@ -239,6 +239,14 @@ def password(text: str) -> str:
     return text
 
 
+def engine_address(text: str) -> str:
+    """The address of an engine as DOCKER_HOST has it: unix://, tcp:// or ssh://."""
+    scheme, separator, rest = single_line(text).partition("://")
+    if not separator or scheme not in {"unix", "tcp", "ssh"} or not rest:
+        raise ValueError(f"{text!r} must be ssh://user@host, tcp://host:port or unix:///path")
+    return text
+
+
 def image_reference(text: str) -> str:
     """A reference to an image, by name, tag, digest or id; the engine has the last word on it."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,254}", text):

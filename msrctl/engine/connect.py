@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -65,6 +65,22 @@ def connect(endpoint: Endpoint, environ: Mapping[str, str] | None = None) -> Doc
 
     host = host_of(os.environ if environ is None else environ)
     return DockerEngine(_plain(host), f"{_without_credentials(host.url)} ({host.source})")
+
+
+def connect_node(address: str, environ: Mapping[str, str] | None = None) -> DockerEngine:
+    """Connects to a node's own engine.
+
+    Arguments:
+        address: as DOCKER_HOST has it; certificates for it are those of DOCKER_HOST too.
+        environ: the environment; None: that of the process.
+
+    Raises:
+        UsageFault, Unreachable, WrongState: as `connect`.
+    """
+    from msrctl.engine.docker import DockerEngine
+
+    host = host_of({**(os.environ if environ is None else environ), "DOCKER_HOST": address})
+    return DockerEngine(_plain(replace(host, source="--node-engine")), _without_credentials(address))
 
 
 def host_of(environ: Mapping[str, str]) -> Host:

@@ -119,7 +119,7 @@ def load(api: docker.APIClient, source: Path | IO[bytes], progress: Progress = s
     if isinstance(source, Path):
         try:
             with source.open("rb") as stream:
-                return _load(api, stream, str(source), progress)
+                return _load(api, _chunks(stream), str(source), progress)
         except OSError as error:
             # Errors of the connection are OSErrors too, but have no file name.
             if error.filename is None:
@@ -127,17 +127,48 @@ def load(api: docker.APIClient, source: Path | IO[bytes], progress: Progress = s
             raise ImageError(
                 f"{source} cannot be read: {error.strerror}", state="nothing was changed"
             ) from error
-    return _load(api, source, "the stream", progress)
+    return _load(api, _chunks(source), "the stream", progress)
 
 
-def _load(api: docker.APIClient, stream: IO[bytes], name: str, progress: Progress) -> LoadResult:
+def ship(
+    source: docker.APIClient, target: docker.APIClient, reference: str, progress: Progress = silent
+) -> LoadResult:
+    """Sends an image from one engine to another, as it comes: nothing is written to a disk here.
+
+    Arguments:
+        source: the engine that has it.
+        target: the engine that gets it.
+        reference: the image.
+        progress: told what the target says.
+
+    Raises:
+        ImageMissing: the source does not have it.
+        ImageError: it could not be read or loaded, or the connection to one of them ended.
+    """
+    import requests
+    from docker.errors import APIError, ImageNotFound
+
+    try:
+        with time_limit(source, None):
+            return _load(target, source.get_image(reference), reference, progress)
+    except ImageNotFound as error:
+        raise missing(reference) from error
+    except (ImageError, APIError, requests.RequestException, OSError) as error:
+        raise ImageError(
+            f"{reference} could not be sent from one engine to the other: {error}",
+            state="nothing was changed",
+            hint="carry it there: `msrctl images save FILE` here, and `msrctl images load FILE` there",
+        ) from error
+
+
+def _load(api: docker.APIClient, chunks: Iterable[bytes], name: str, progress: Progress) -> LoadResult:
     from docker.errors import APIError
 
     failure = None
     references = []
     try:
         with time_limit(api, None):
-            for line in api.load_image(_chunks(stream)):  # type: ignore[no-untyped-call]
+            for line in api.load_image(chunks):  # type: ignore[no-untyped-call]
                 text = str(line.get("stream", "")).strip()
                 failure = line.get("error", failure)
                 if text:

@@ -140,6 +140,8 @@ class JoinRequest:
     """Join although replicas are not healthy."""
     shared_storage_path: bool = False
     """A volume or directory is shared storage, the same on every node."""
+    node_engine: str | None = None
+    """Address of the node's own engine, as DOCKER_HOST has it: an image that it lacks is sent there."""
     dry_run: bool = False
 
 

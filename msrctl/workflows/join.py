@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from msrctl import __version__
+from msrctl.engine.connect import connect_node
 from msrctl.engine.observe import observe
 from msrctl.engine.oneshot import sweep_oneshots
 from msrctl.errors import MsrctlError, PreflightFailed, VerifyFailed, WrongState
+from msrctl.images.archive import ship
 from msrctl.model import names
 from msrctl.model.cluster import Replica
 from msrctl.model.results import JoinResult
@@ -76,6 +79,7 @@ def _change(
     node = _node(engine, before, request)
     replica = _replica(before, node, request)
     _require_healthy(engine, before, request, report)
+    _bring_images(engine, report, replica, node, request)
     _preflight(engine, report, before, replica, node, request)
     registry_image.require_on(engine, replica.registry_image, node)
     before = storage.require_same_store(engine, report, before, replica)
@@ -198,6 +202,56 @@ def _require_healthy(engine: DockerEngine, before: Cluster, request: JoinRequest
         )
 
 
+def _bring_images(
+    engine: DockerEngine, report: Reporter, replica: Replica, node: Node, request: JoinRequest
+) -> None:
+    """Sends the images that the node lacks to its own engine, if its address was given."""
+    if not request.node_engine:
+        return
+    target = connect_node(request.node_engine)
+    with closing(target):
+        found = target.info()["Swarm"].get("NodeID")
+        if found != node.id:
+            raise PreflightFailed(
+                f"the engine at {target.endpoint} (--node-engine) is not that of node {node.name}",
+                code="PRE-NODE-ENGINE",
+                state=NOTHING,
+                hint=f"docker -H {target.endpoint} info shows which node it is.",
+            )
+        references = {replica.image: replica.image_reference}
+        if replica.registry_image:
+            references[replica.registry_image] = replica.registry_image
+        for ident, reference in references.items():
+            if target.image(ident) is None:
+                _send(engine, report, target, ident, reference, dry_run=request.dry_run)
+
+
+def _send(
+    engine: DockerEngine, report: Reporter, target: DockerEngine, ident: str, reference: str, *, dry_run: bool
+) -> None:
+    if dry_run:
+        raise PreflightFailed(
+            f"image {reference} is not at {target.endpoint}",
+            code="PRE-IMAGE",
+            state=NOTHING,
+            hint="Without --dry-run it is sent there first.",
+        )
+    here = engine.image(reference)
+    # The name may mean another image by now; what the others run is what is sent.
+    name = reference if here and here["Id"] == ident else ident
+    with report.step("image", f"sending {reference} to {target.endpoint}") as progress:
+        ship(engine.api, target.api, name, progress.detail)
+        if target.image(ident) is None:
+            raise PreflightFailed(
+                f"{target.endpoint} has {reference} under another id now",
+                code="PRE-IMAGE",
+                state="The image was sent; nothing else was changed.",
+                hint="Its image store is of another kind (docker info: containerd or not); all nodes need "
+                "the same.",
+            )
+        progress.detail(f"{reference} is at {target.endpoint}")
+
+
 def _preflight(
     engine: DockerEngine,
     report: Reporter,
@@ -208,13 +262,18 @@ def _preflight(
 ) -> None:
     image = preflight.image_of(replica)
     with report.step("preflight", node.name) as progress:
-        checks = preflight.check_node(
-            engine,
-            node=node,
-            image=image,
-            ports=(replica.http_port, replica.https_port),
-            timeout=min(60.0, request.common.max_wait),
-        )
+        try:
+            checks = preflight.check_node(
+                engine,
+                node=node,
+                image=image,
+                ports=(replica.http_port, replica.https_port),
+                timeout=min(60.0, request.common.max_wait),
+            )
+        except PreflightFailed as error:
+            if error.code == "PRE-IMAGE":
+                error.hint = f"Say --node-engine ssh://USER@{node.name} to have it sent there. {error.hint}"
+            raise
         progress.detail(f"{len(preflight.require(checks))} checks on {node.name}")
     if request.skip_network_test:
         report.warn(f"whether {node.name} reaches the other replicas was not tested (--skip-network-test)")

@@ -119,6 +119,34 @@ def test_a_node_that_lacks_the_image_of_another_registry_is_refused(
     assert cluster.replicas() == ["node1"]
 
 
+def _take_image_away(host: Host, cluster: Cluster) -> str:
+    """The image that the replicas run, which this host then lacks; returns its id."""
+    image = str(look.document(cluster.host)["replicas"][0]["image"])
+    if any(found.id == image for found in host.client.images.list()):
+        host.client.images.remove(image, force=True)
+    return image
+
+
+def test_a_node_that_lacks_the_image_is_refused_and_how_to_send_it_is_said(cluster: Cluster) -> None:
+    _take_image_away(cluster.lab[2], cluster)
+    join = ("join", "--ucp-node", "node2", "--shared-storage-path")
+    told = refused(cluster, 3, "PRE-IMAGE", *join)
+    assert "--node-engine ssh://USER@node2" in told
+    told = refused(cluster, 3, "PRE-NODE-ENGINE", *join, "--node-engine", cluster.lab[3].url)
+    assert cluster.lab[3].sock in told
+    told = refused(cluster, 3, "PRE-IMAGE", *join, "--node-engine", cluster.lab[2].url, "--dry-run")
+    assert "--dry-run" in told
+
+
+def test_the_image_is_sent_to_a_node_that_lacks_it_before_anything_is_changed(cluster: Cluster) -> None:
+    image = _take_image_away(cluster.lab[2], cluster)
+    join = ("join", "--ucp-node", "node2", "--shared-storage-path", "--max-wait", "20s")
+    done = run.trapped(cluster.host, {"hook": "break_nginx"}, *join, "--node-engine", cluster.lab[2].url)
+    assert done.returncode == 8, done.stderr
+    assert cluster.lab[2].client.images.get(image).id == image
+    assert cluster.replicas() == ["node1"]
+
+
 def test_a_join_that_fails_leaves_no_trace(cluster: Cluster) -> None:
     before = settled(cluster)
     join = ("join", "--ucp-node", "node2", "--shared-storage-path", "--max-wait", "20s")

@@ -199,10 +199,21 @@ def test_no_value_of_one_line_takes_a_control_character(text: str) -> None:
     for function in (
         values.single_line, values.word, values.external_url, values.nfs_url, values.storage_volume,
         values.no_proxy, values.proxy_url, values.host_and_port, values.user_name,
-        values.password, values.image_reference,
+        values.password, values.image_reference, values.engine_address,
     ):  # fmt: skip
         with pytest.raises(ValueError, match=r"."):
             function(text)
+
+
+@pytest.mark.parametrize("text", ["ssh://root@node2", "tcp://10.0.0.2:2376", "unix:///run/docker.sock"])
+def test_addresses_of_engines_are_taken(text: str) -> None:
+    assert values.engine_address(text) == text
+
+
+@pytest.mark.parametrize("text", ["node2", "root@node2", "http://node2", "ssh://", "tcp", "", "ssh://a\nb"])
+def test_other_addresses_of_engines_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        values.engine_address(text)
 
 
 @pytest.mark.parametrize("text", ["1", "80", "65535"])

@@ -17,6 +17,7 @@ from docker.errors import ImageNotFound
 
 from msrctl import images
 from msrctl.images import ImageError, ImageMissing, base
+from msrctl.images.archive import ship
 
 REFERENCE = "msrctl/msr:1.2.3"
 LATEST = "msrctl/msr:latest"
@@ -431,6 +432,31 @@ def test_a_loaded_image_of_ours_runs_without_a_version(api: FakeApi) -> None:
     loaded = images.load(api, io.BytesIO(b"saved"))
     assert [entry.reference for entry in loaded.images] == [REFERENCE]
     assert api.images[LATEST]["Id"] == loaded.images[0].image_id
+
+
+def test_an_image_is_sent_from_engine_to_engine(api: FakeApi) -> None:
+    target = FakeApi(load_lines=[{"stream": f"Loaded image: {REFERENCE}\n"}])
+    target.add(REFERENCE)
+    api.chunks = [b"sav", b"ed"]
+    assert ship(api, target, REFERENCE).images[0].reference == REFERENCE  # type: ignore[arg-type]
+    assert target.loaded == b"saved"
+    assert api.calls == ["get limit None"]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "lines", "reason"),
+    [
+        ([b"sav", requests.ConnectionError("reset by peer")], [], "reset by peer"),
+        ([b"saved"], [{"error": "no space left on device"}], "no space left on device"),
+    ],
+)
+def test_an_image_that_does_not_arrive_is_an_error_with_another_way(
+    api: FakeApi, chunks: list[bytes | Exception], lines: list[dict[str, Any]], reason: str
+) -> None:
+    api.chunks = chunks
+    with pytest.raises(ImageError, match=reason) as error:
+        ship(api, FakeApi(load_lines=lines), REFERENCE)  # type: ignore[arg-type]
+    assert "carry it there" in str(error.value.hint)
 
 
 @pytest.mark.parametrize("reference", ["registry:2.8.3", "sha256:1", "mine/msrctl/msr:1.2.3"])
