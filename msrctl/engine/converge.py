@@ -23,6 +23,11 @@ PATIENCE_SECONDS = 6.0
 PATIENCE_BACK_SECONDS = 45.0
 """The same on the way back: what is replaced may take its whole grace of 30 s to let go of its port."""
 
+PLACED_SECONDS = 40.0
+"""How long the task of an update may take to get a node: what it replaces has a grace of 30 s."""
+SETTLED_SECONDS = 2.0
+"""How long after an update, or after the end of a task, the swarm may take to do what follows from it."""
+
 
 def wait_running(
     engine: Engine,
@@ -54,7 +59,7 @@ def wait_running(
             raise MsrctlError(f"service {service} was removed while it started", code="SERVICE-GONE")
         tasks = engine.tasks(found["ID"])
         current = [t for t in tasks if _runs(t, found)]
-        running = [t for t in current if t["Status"]["State"] == "running"]
+        running = [t for t in current if t["Status"]["State"] == "running" and not _is_to_stop(t)]
         old = [t for t in tasks if not _runs(t, found) and not is_over(t)]
         update = (found.get("UpdateStatus") or {}).get("State", "")
         if update.endswith("paused") or (update.startswith("rollback") and not going_back):
@@ -74,6 +79,34 @@ def wait_running(
         time.sleep(POLL_SECONDS)
 
 
+def wait_placed(engine: Engine, service: str, timeout: float = PLACED_SECONDS) -> None:
+    """Waits until the tasks of a service's present spec have a node; call it before an update that may come
+    in the middle of another.
+
+    A task that waits for the host port of the one before has no node, so nobody ends it: an update now would
+    have the swarm wait a minute for that (swarmkit, manager/orchestrator/update, OldTaskTimeout), and the
+    service would not run until then. Where the port is somebody else's, waiting is of no use.
+
+    Arguments:
+        engine: any manager.
+        service: the service's name.
+        timeout: seconds; when they are over it simply returns.
+    """
+    now = time.monotonic()
+    end, settled = now + timeout, now + SETTLED_SECONDS
+    while (now := time.monotonic()) < min(end, settled):
+        found = engine.find("services", service)
+        if found is None:
+            return
+        alive = [t for t in engine.tasks(found["ID"]) if not is_over(t)]
+        present = [t for t in alive if _runs(t, found)]
+        if present and all(t.get("NodeID") for t in present):
+            return
+        if {t["NodeID"] for t in alive if t.get("NodeID")} - down_nodes(engine):
+            settled = now + SETTLED_SECONDS
+        time.sleep(POLL_SECONDS)
+
+
 def is_over(task: JSON) -> bool:
     """Whether a task runs no more and never will.
 
@@ -84,8 +117,12 @@ def is_over(task: JSON) -> bool:
     an update that came while the task of the one before waited for its host ports; the swarm then takes a
     minute to go on (swarmkit waits that long for the old task to stop).
     """
-    given_up = task.get("DesiredState") in {"shutdown", "remove"} and not task.get("NodeID")
+    given_up = _is_to_stop(task) and not task.get("NodeID")
     return given_up or task["Status"]["State"] in ENDED
+
+
+def _is_to_stop(task: JSON) -> bool:
+    return task.get("DesiredState") in {"shutdown", "remove"}
 
 
 def task_ids(engine: Engine, service: str) -> frozenset[str]:

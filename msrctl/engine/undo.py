@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from msrctl.engine.converge import down_nodes, task_ids, wait_gone, wait_running
+from msrctl.engine.converge import down_nodes, task_ids, wait_gone, wait_placed, wait_running
 from msrctl.engine.gate import set_gate
 from msrctl.engine.protocol import Conflict, OutOfSequence
 from msrctl.engine.removal import IN_USE_SECONDS, remove_when_free
@@ -119,6 +119,7 @@ def restore_service(engine: Engine, name: str, spec: JSON) -> None:
             if found is None:
                 engine.create("services", spec)
             elif found["Spec"] != spec:
+                wait_placed(engine, name)
                 back = found.get("PreviousSpec") == spec
                 engine.update("services", found["ID"], found["Version"]["Index"], spec, back=back)
             break

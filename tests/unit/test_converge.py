@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from plan_support import an_engine, put
 
-from msrctl.engine.converge import task_ids, wait_gone, wait_running
+from msrctl.engine.converge import task_ids, wait_gone, wait_placed, wait_running
 from msrctl.errors import MsrctlError
 
 
@@ -104,3 +104,59 @@ def test_the_end_of_a_task_that_was_given_up_before_it_had_a_node_is_not_waited_
     began = time.monotonic()
     wait_gone(engine, ["removed"], 5)
     assert time.monotonic() - began < 1
+
+
+def test_a_task_that_is_about_to_be_stopped_is_not_the_one_that_runs() -> None:
+    """Seen: a change was taken back before its proxy had been replaced; the old task, with the very spec that
+    was restored, ran for one more second, and msrctl said that all was as before.
+    """
+    engine, cluster = an_engine()
+    put(engine, cluster)
+    name = f"dtr-nginx-{cluster.replicas[0].id}"
+    service = engine.find("services", name)
+    assert service is not None
+    old = next(t for t in engine.swarm.tasks if t["ServiceID"] == service["ID"])
+    old["DesiredState"] = "shutdown"
+    with pytest.raises(MsrctlError, match="does not run after"):
+        wait_running(engine, name, 0.3)
+    engine.swarm._task(service, cluster.replicas[0].node_id, "running")
+    assert wait_running(engine, name, 1)["ID"] != old["ID"]
+
+
+def test_an_update_waits_until_the_one_before_has_a_place() -> None:
+    """Swarm waits a minute for the end of a task without a node: seen, and nothing ran in that minute."""
+    engine, cluster = an_engine()
+    put(engine, cluster)
+    name = f"dtr-nginx-{cluster.replicas[0].id}"
+    service = engine.find("services", name)
+    assert service is not None
+    assert _seconds(engine, name) < 0.1, "its task has a place"
+    (old,) = (t for t in engine.swarm.tasks if t["ServiceID"] == service["ID"])
+    service["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] = ["OF=now"]
+    engine.update("services", service["ID"], service["Version"]["Index"], service["Spec"])
+    new = engine.swarm.tasks[-1]
+    node = new.pop("NodeID")
+    new["Status"] = {"State": "pending", "Err": "host-mode port already in use on 1 node"}
+    old["Status"]["State"] = "running"  # it holds the port still
+    assert _seconds(engine, name, 0.5) >= 0.5
+    new["NodeID"] = node
+    assert _seconds(engine, name) < 0.1
+
+
+def test_an_update_does_not_wait_for_a_place_that_somebody_else_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, cluster = an_engine()
+    put(engine, cluster)
+    name = f"dtr-nginx-{cluster.replicas[0].id}"
+    service = engine.find("services", name)
+    assert service is not None
+    (task,) = (t for t in engine.swarm.tasks if t["ServiceID"] == service["ID"])
+    task["Status"]["State"] = "pending"
+    del task["NodeID"]
+    monkeypatch.setattr("msrctl.engine.converge.SETTLED_SECONDS", 0.3)
+    assert 0.3 <= _seconds(engine, name) < 1
+
+
+def _seconds(engine: Any, name: str, timeout: float = 5.0) -> float:
+    began = time.monotonic()
+    wait_placed(engine, name, timeout)
+    return time.monotonic() - began
