@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import copy
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from plan_support import an_engine, put
 
 from msrctl.engine.converge import task_ids, wait_gone, wait_placed, wait_running
 from msrctl.errors import MsrctlError
+
+if TYPE_CHECKING:
+    from fakes.engine import FakeEngine
+
+
+def a_proxy() -> tuple[FakeEngine, str, dict[str, Any]]:
+    """A replica that runs; the name of its proxy's service, and that service."""
+    engine, cluster = an_engine()
+    put(engine, cluster)
+    name = f"dtr-nginx-{cluster.replicas[0].id}"
+    service = engine.find("services", name)
+    assert service is not None
+    return engine, name, service
 
 
 @pytest.mark.parametrize(
@@ -40,12 +53,8 @@ def test_a_task_of_the_spec_before_is_not_taken_for_the_new_one(change: Any, rep
 
 def test_failures_of_the_same_spec_from_before_the_update_do_not_count() -> None:
     """A spec that is asked for again: the swarm still lists how it once failed, while its new task starts."""
-    engine, cluster = an_engine()
-    put(engine, cluster)
-    name = f"dtr-nginx-{cluster.replicas[0].id}"
-    service = engine.find("services", name)
-    assert service is not None
-    node = cluster.replicas[0].node_id
+    engine, name, service = a_proxy()
+    (node,) = (n["ID"] for n in engine.nodes())
     engine.swarm._end([t for t in engine.swarm.tasks if t["ServiceID"] == service["ID"]])
     for _ in range(3):
         engine.swarm._task(service, node, "failed", "the store was away")
@@ -64,14 +73,10 @@ def test_failures_of_the_same_spec_from_before_the_update_do_not_count() -> None
 
 def test_a_task_that_was_given_up_before_it_had_a_node_is_not_waited_for() -> None:
     """Seen: the way back took two minutes and then failed, with the proxy up for one of them."""
-    engine, cluster = an_engine()
-    put(engine, cluster)
-    name = f"dtr-nginx-{cluster.replicas[0].id}"
-    service = engine.find("services", name)
-    assert service is not None
+    engine, name, service = a_proxy()
     old = copy.deepcopy(service)
     old["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] = ["OF=before"]
-    engine.swarm._task(old, cluster.replicas[0].node_id, "pending", "host-mode port already in use on 1 node")
+    engine.swarm._task(old, engine.nodes()[0]["ID"], "pending", "host-mode port already in use on 1 node")
     with pytest.raises(MsrctlError, match="does not run after"):
         wait_running(engine, name, 0.3)
     engine.swarm.tasks[-1] |= {"DesiredState": "shutdown", "NodeID": ""}
@@ -110,26 +115,18 @@ def test_a_task_that_is_about_to_be_stopped_is_not_the_one_that_runs() -> None:
     """Seen: a change was taken back before its proxy had been replaced; the old task, with the very spec that
     was restored, ran for one more second, and msrctl said that all was as before.
     """
-    engine, cluster = an_engine()
-    put(engine, cluster)
-    name = f"dtr-nginx-{cluster.replicas[0].id}"
-    service = engine.find("services", name)
-    assert service is not None
+    engine, name, service = a_proxy()
     old = next(t for t in engine.swarm.tasks if t["ServiceID"] == service["ID"])
     old["DesiredState"] = "shutdown"
     with pytest.raises(MsrctlError, match="does not run after"):
         wait_running(engine, name, 0.3)
-    engine.swarm._task(service, cluster.replicas[0].node_id, "running")
+    engine.swarm._task(service, engine.nodes()[0]["ID"], "running")
     assert wait_running(engine, name, 1)["ID"] != old["ID"]
 
 
 def test_an_update_waits_until_the_one_before_has_a_place() -> None:
     """Swarm waits a minute for the end of a task without a node: seen, and nothing ran in that minute."""
-    engine, cluster = an_engine()
-    put(engine, cluster)
-    name = f"dtr-nginx-{cluster.replicas[0].id}"
-    service = engine.find("services", name)
-    assert service is not None
+    engine, name, service = a_proxy()
     assert _seconds(engine, name) < 0.1, "its task has a place"
     (old,) = (t for t in engine.swarm.tasks if t["ServiceID"] == service["ID"])
     service["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] = ["OF=now"]
@@ -144,11 +141,7 @@ def test_an_update_waits_until_the_one_before_has_a_place() -> None:
 
 
 def test_an_update_does_not_wait_for_a_place_that_somebody_else_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine, cluster = an_engine()
-    put(engine, cluster)
-    name = f"dtr-nginx-{cluster.replicas[0].id}"
-    service = engine.find("services", name)
-    assert service is not None
+    engine, name, service = a_proxy()
     (task,) = (t for t in engine.swarm.tasks if t["ServiceID"] == service["ID"])
     task["Status"]["State"] = "pending"
     del task["NodeID"]
