@@ -162,6 +162,43 @@ def surplus(wanted: Desired, observed: Observed) -> list[Step]:
     ]
 
 
+def finishing(rest: Plan, wanted: Desired, undo: Iterable[JSON]) -> Plan:
+    """What a killed run left to do, with the checks that it may not have come to.
+
+    The replicas that it had updated are seen to run, and balancers come back to them, before the next one is
+    touched: otherwise two could be away at once.
+
+    Arguments:
+        rest: what is still to be done.
+        wanted: what the document asks for.
+        undo: the undo records of the killed run's steps.
+    """
+    steps = list(rest)
+    updated = {step.name for step in steps if step.action in {"create", "update"}}
+    checks = unchecked(wanted, steps)
+    # A proxy is seen through to its registry: where that is still to be updated, the proxy comes after it.
+    early = [c for c in checks if _registry_beside(c.name, wanted) not in updated]
+    late = [c for c in checks if c not in early]
+    at = _first_turn(steps)
+    return Plan(rest.title, (*steps[:at], *early, *undrained(wanted, steps, undo), *steps[at:], *late))
+
+
+def _registry_beside(service: str, wanted: Desired) -> str:
+    return names.service("registry", wanted.services[service]["Labels"][names.LABEL_REPLICA])
+
+
+def _first_turn(steps: list[Step]) -> int:
+    """Where the first replica is touched that serves; registries behind others that stand in do not count."""
+    turned = [i for i, step in enumerate(steps) if (step.action, step.kind) == ("switch", "proxy")]
+    begin = turned[-1] + 1 if turned else 0
+    touching = (
+        i
+        for i, step in enumerate(steps)
+        if i >= begin and (step.action, step.kind) in {("close", "health"), ("update", "service")}
+    )
+    return next(touching, len(steps))
+
+
 def unchecked(wanted: Desired, steps: Iterable[Step]) -> list[Step]:
     """Checks of the services that no step checks: what a killed run has updated may not be up yet."""
     checked = {step.name for step in steps if step.action == "check"}

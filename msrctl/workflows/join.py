@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ from msrctl.workflows.signals import signals_raise
 from msrctl.workflows.swarm import choose_node, nodes, takes_work
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from msrctl.engine.docker import DockerEngine
     from msrctl.model.cluster import Cluster
     from msrctl.model.requests import JoinRequest
@@ -80,9 +83,10 @@ def _change(
     replica = _replica(before, node, request)
     _require_healthy(engine, before, request, report)
     _bring_images(engine, report, replica, node, request)
-    _preflight(engine, report, before, replica, node, request)
+    _preflight(engine, report, replica, node, request)
     registry_image.require_on(engine, replica.registry_image, node)
-    before = storage.require_same_store(engine, report, before, replica)
+    with _packets_sent(engine, report, before, replica, node, request):
+        before = storage.require_same_store(engine, report, before, replica)
     material = making.Material(before.id, __version__)
     replicas = (*before.replicas, replica)
     tls = before.tls
@@ -253,12 +257,7 @@ def _send(
 
 
 def _preflight(
-    engine: DockerEngine,
-    report: Reporter,
-    before: Cluster,
-    replica: Replica,
-    node: Node,
-    request: JoinRequest,
+    engine: DockerEngine, report: Reporter, replica: Replica, node: Node, request: JoinRequest
 ) -> None:
     image = preflight.image_of(replica)
     with report.step("preflight", node.name) as progress:
@@ -275,14 +274,37 @@ def _preflight(
                 error.hint = f"Say --node-engine ssh://USER@{node.name} to have it sent there. {error.hint}"
             raise
         progress.detail(f"{len(preflight.require(checks))} checks on {node.name}")
+
+
+@contextmanager
+def _packets_sent(
+    engine: DockerEngine,
+    report: Reporter,
+    before: Cluster,
+    replica: Replica,
+    node: Node,
+    request: JoinRequest,
+) -> Iterator[None]:
+    """Sends packets between the node and every other replica while the block does something else.
+
+    Raises:
+        PreflightFailed: PRE-OVERLAY, at the end of the block.
+    """
     if request.skip_network_test:
         report.warn(f"whether {node.name} reaches the other replicas was not tested (--skip-network-test)")
+        yield
         return
-    with report.step("network", f"sending packets between {node.name} and the others") as progress:
-        found = []
-        for other in before.replicas:
-            found += overlay.overlay_checks(engine, before, other, node, replica.image)
-        progress.detail("; ".join(c.detail for c in preflight.require(found)))
+
+    def send(other: Replica) -> list[preflight.Check]:
+        with closing(engine.clone()) as connection:
+            return overlay.overlay_checks(connection, before, other, node, replica.image)
+
+    with ThreadPoolExecutor(len(before.replicas)) as pool:
+        sent = [pool.submit(send, other) for other in before.replicas]
+        yield
+        with report.step("network", f"sending packets between {node.name} and the others") as progress:
+            found = [check for one in sent for check in one.result()]
+            progress.detail("; ".join(c.detail for c in preflight.require(found)))
 
 
 def _advice(count: int) -> tuple[str, ...]:

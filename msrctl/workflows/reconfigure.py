@@ -14,7 +14,7 @@ from msrctl.engine.oneshot import sweep_oneshots
 from msrctl.errors import WrongState
 from msrctl.model.results import ReconfigureResult
 from msrctl.plan.desired import desired
-from msrctl.plan.planner import plan, surplus, unchecked, undrained
+from msrctl.plan.planner import finishing, plan, surplus
 from msrctl.plan.step import Plan
 from msrctl.workflows import (
     desire,
@@ -189,11 +189,11 @@ def _resumed(
     observed = observe(engine, after.id, wanted)
     rest = plan("finish what was interrupted", wanted, observed, {}, "")
     begun = [record for entry in journal.begun() for record in entry.undo]
-    more = [*unchecked(wanted, rest), *undrained(wanted, rest, begun), *surplus(wanted, observed)]
+    steps = (*finishing(rest, wanted, begun), *surplus(wanted, observed))
     change = Transition(
         operation="reconfigure",
         cluster=after,
-        plan=Plan(rest.title, (*rest.steps, *more)),
+        plan=Plan(rest.title, steps),
         observed=observed,
         secrets={},
         probe=probe.prober(engine, after),

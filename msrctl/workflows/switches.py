@@ -11,8 +11,7 @@ from msrctl.engine.undo import committed
 from msrctl.errors import WrongState
 from msrctl.model.cluster import Cluster
 from msrctl.plan.desired import desired
-from msrctl.plan.planner import unchecked, undrained
-from msrctl.plan.step import Plan
+from msrctl.plan.planner import finishing
 from msrctl.plan.switch import Policy, Switch, switch_plan
 from msrctl.storage import backend
 from msrctl.workflows import gates, probe, recover
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from msrctl.engine.journal import Journal
     from msrctl.model.requests import ReconfigureRequest
     from msrctl.plan.planner import Observed
+    from msrctl.plan.step import Plan
     from msrctl.workflows.material import Material
     from msrctl.workflows.reporter import Reporter
 
@@ -112,7 +112,7 @@ def resume(
     words = f"generation {after.generation}" if not switch.served else ""
     rest = switch_plan("finish what was interrupted", wanted, observed, {}, words, switch)
     records = [record for entry in begun for record in entry.undo]
-    plan = Plan(rest.title, (*rest.steps, *unchecked(wanted, rest), *undrained(wanted, rest, records)))
+    plan = finishing(rest, wanted, records)
     change = _transition(engine, _switching(engine, report, request, switch), plan, observed, None)
     return replace(change, journal=journal)
 

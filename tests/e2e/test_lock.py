@@ -122,3 +122,34 @@ def test_a_lock_is_given_back_when_a_run_is_refused(deployed: Deployment) -> Non
     host: Host = deployed.host
     run.refused(host, 6, "NO-REPLICA", "reconfigure", "--existing-replica-id", "ffffffffffff")
     assert not run.data(host, "lock", "status")["held"]
+
+
+def test_of_twelve_at_once_one_works_at_a_time_and_none_undoes_another(deployed: Deployment) -> None:
+    host = deployed.host
+    before = look.document(host)
+    wait = ("--lock-wait", "120s")
+    commands = [
+        *(("reconfigure", "--log-level", level) for level in ("debug", "warn", "error", "debug", "warn")),
+        *(("settings", "--read-only", value, *wait) for value in ("on", "off", "on", "off", "on")),
+        ("reconfigure", *wait),
+        ("settings", "--read-only", "off"),
+    ]
+    started = [host.start_msrctl("--output", "json", *command) for command in commands]
+    ended = [process.communicate(timeout=240) for process in started]
+    told = [json.loads(stdout) for stdout, _ in ended]
+    for command, process, found in zip(commands, started, told, strict=True):
+        if process.returncode:
+            assert "--lock-wait" not in command, found
+            assert (process.returncode, found["error"]["code"]) == (4, "LOCKED"), found
+    changes = [found for found in told if found["exit_code"] == 0 and found["data"]["changed"]]
+    after = look.document(host)
+    # Two that had begun from the same document would have counted once.
+    assert after["generation"] == before["generation"] + len(changes)
+    levels = {
+        c[2] for c, found in zip(commands, told, strict=True) if c[1] == "--log-level" and found in changes
+    }
+    assert after["settings"]["log_level"] in (levels or {before["settings"]["log_level"]})
+    assert run.data(host, "status")["healthy"]
+    assert not run.data(host, "lock", "status")["held"]
+    assert look.tidy(host)
+    host.msrctl("settings", "--read-only", "off", check=0)

@@ -146,3 +146,36 @@ def test_a_power_cut_in_a_switch_leaves_one_whole_store(point: Point, end: str, 
         run.data(host, "reconfigure", "--undo")
         assert look.document(host) == before
     eventually(lambda: run.document(host, "status")["exit_code"] == 0, 30)
+
+
+KILLED_ENGINE = {
+    ("in the copy", "--undo"): POWER["in the copy"],
+    ("in the freeze", "--resume"): POWER["in the freeze"],
+    ("when pushes go on", "--resume"): POWER["when pushes go on"],
+}
+
+
+@pytest.mark.parametrize(
+    ("end", "point"), [pytest.param(k[1], point, id=" ".join(k)) for k, point in KILLED_ENGINE.items()]
+)
+def test_an_engine_that_is_killed_under_a_switch_leaves_one_whole_store(
+    end: str, point: Point, whole: Deployment
+) -> None:
+    """msrctl lives on and has nobody to talk to."""
+    host, place, before = whole.host, target(whole), look.document(whole.host)
+    (engine,) = host.pids("dockerd")
+    plan = {**point.plan(), "calls": ["kill", "-9", str(engine)]}
+    done = run.trapped(host, plan, "reconfigure", STORE, str(place), "--migrate-storage")
+    assert done.returncode in {1, 5, 9}, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "--resume" in done.stderr or "--undo" in done.stderr, done.stderr
+    host.kill_docker()  # it is dead: what is left of it is forgotten
+    restore(host)
+    eventually(lambda: pulls(whole), 60)
+    assert "reconfigure --resume" in run.document(host, "status")["data"]["interrupted"]
+    if end == "--resume":
+        finish(whole, place, before)
+    else:
+        run.data(host, "reconfigure", "--undo")
+        assert look.document(host) == before
+    eventually(lambda: run.document(host, "status")["exit_code"] == 0, 30)

@@ -17,7 +17,7 @@ from msrctl.errors import WrongState
 from msrctl.model import names
 from msrctl.model.cluster import Cluster
 from msrctl.plan.desired import desired
-from msrctl.plan.planner import Observed, drain_step, drift, plan, unchecked, undrained
+from msrctl.plan.planner import Observed, drain_step, drift, finishing, plan, unchecked, undrained
 from msrctl.plan.step import Change, Plan, Step
 from msrctl.workflows import material as making
 
@@ -266,3 +266,34 @@ def test_a_change_of_the_registry_alone_takes_no_replica_out_of_turn() -> None:
         services={name: {"ID": name, "Spec": spec} for name, spec in old.services.items()},
     )
     assert "health" not in {s.kind for s in plan("x", desired(after), observed, {}, "g")}
+
+
+def test_a_replica_that_a_killed_run_had_updated_serves_again_before_the_next_one_is_touched() -> None:
+    """The killed run had updated the first, perhaps the swarm not yet, and sent balancers away from it."""
+    before = two_replicas()
+    after = with_settings(before, log_level="debug")
+    old, wanted = desired(before), desired(after)
+    first = {name: wanted.services[name] for name in (REGISTRY, NGINX)}
+    observed = Observed(
+        networks={key: {} for key in old.networks},
+        configs=dict(wanted.configs),
+        services={name: {"ID": name, "Spec": spec} for name, spec in {**old.services, **first}.items()},
+    )
+    rest = plan("finish", wanted, observed, {}, "")
+    steps = list(finishing(rest, wanted, drain_step(REPLICA, wanted.gates[REPLICA]).undo))
+    assert [(s.action, s.name) for s in steps[:3]] == [
+        ("check", REGISTRY),
+        ("check", NGINX),
+        ("open", REPLICA),
+    ]
+    assert steps[3:] == list(rest)
+    assert steps[3].title == f"close health {'b' * 12}"
+
+
+def test_a_proxy_whose_registry_is_still_to_be_updated_is_seen_after_it() -> None:
+    engine, cluster = an_engine()
+    put(engine, cluster)
+    wanted = desired(with_settings(cluster, http_proxy="http://p:1"))
+    rest = plan("finish", wanted, observe(engine, cluster.id, wanted), {}, "")
+    services = [(s.action, s.name) for s in finishing(rest, wanted, ()) if s.kind == "service"]
+    assert services == [("update", REGISTRY), ("check", REGISTRY), ("check", NGINX)]
