@@ -30,6 +30,7 @@ from labs.system import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from labs.deployment import Deployment
     from labs.host import Host
@@ -140,12 +141,16 @@ def test_a_power_cut_in_a_switch_leaves_one_whole_store(point: Point, end: str, 
     if end == "--undo" and point == POWER["when pushes go on"]:
         run.refused(host, 6, "COMMITTED", "reconfigure", "--undo")
         end = "--resume"
-    if end == "--resume":
+    _end(end, whole, place, before)
+
+
+def _end(how: str, whole: Deployment, place: Path, before: dict[str, object]) -> None:
+    if how == "--resume":
         finish(whole, place, before)
     else:
-        run.data(host, "reconfigure", "--undo")
-        assert look.document(host) == before
-    eventually(lambda: run.document(host, "status")["exit_code"] == 0, 30)
+        run.data(whole.host, "reconfigure", "--undo")
+        assert look.document(whole.host) == before
+    eventually(lambda: run.document(whole.host, "status")["exit_code"] == 0, 30)
 
 
 KILLED_ENGINE = {
@@ -173,9 +178,4 @@ def test_an_engine_that_is_killed_under_a_switch_leaves_one_whole_store(
     restore(host)
     eventually(lambda: pulls(whole), 60)
     assert "reconfigure --resume" in run.document(host, "status")["data"]["interrupted"]
-    if end == "--resume":
-        finish(whole, place, before)
-    else:
-        run.data(host, "reconfigure", "--undo")
-        assert look.document(host) == before
-    eventually(lambda: run.document(host, "status")["exit_code"] == 0, 30)
+    _end(end, whole, place, before)
