@@ -133,7 +133,8 @@ run_e2e() {
   PYTHONPATH=tests "$VENV/bin/python" -m labs.images || return 1
   await_stores || return 1
   # Whole commands in a guest wait for answers of seconds: beside other tests on two processors they time out.
-  local several=(--durations=15 --dist loadfile --ignore-glob='*/test_nfs_commands.py') status=0
+  # In the order of tests/e2e/conftest.py: the longest files first.
+  local several=(--durations=15 --dist loadfile --no-loadscope-reorder --ignore-glob='*/test_nfs_commands.py') status=0
   run_pytest e2e "${several[@]}" -m 'not busy' --numprocesses "$E2E_WORKERS" || status=1
   run_pytest e2e "${several[@]}" -m busy --numprocesses "$BUSY_WORKERS" || status=1
   return $status
