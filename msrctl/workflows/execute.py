@@ -23,6 +23,7 @@ from msrctl.errors import (
     Partial,
     PreflightFailed,
     RolledBack,
+    Unreachable,
     VerifyFailed,
     WrongState,
     words,
@@ -160,7 +161,10 @@ class Execution:
         raise Locked(error.message, code=error.code, state=state, hint=error.hint) from error
 
     def _go_back(self, error: BaseException) -> None:
-        begun = self._journal.begun()
+        try:
+            begun = self._journal.begun()
+        except Unreachable as lost:
+            raise self._left_as_it_is(lost) from error
         if committed(begun):
             raise Partial(
                 words(error),
@@ -188,6 +192,21 @@ class Execution:
             hint=fault.hint,
             details=fault.details,
         ) from error
+
+    def _left_as_it_is(self, lost: Unreachable) -> Unreachable:
+        """The engine went away in the middle: nobody can be asked to take anything back."""
+        operation = self._journal.header.operation
+        way = "takes away what was begun and starts afresh"
+        if operation in {"install", "restore", "join"}:
+            after = f"msrctl {operation} {way}"
+        else:
+            after = "msrctl reconfigure --resume finishes the change, msrctl reconfigure --undo takes it back"
+        return Unreachable(
+            lost.message,
+            code=lost.code,
+            state="The change had been begun and could not be taken back; its journal is in the swarm.",
+            hint=f"When the engine answers again: {after}. {lost.hint or ''}".rstrip(),
+        )
 
     def _leave_the_done(self, error: BaseException, entries: list[Entry]) -> NoReturn:
         """A rolling change that failed at a later replica: that one goes back, those that are done stay."""

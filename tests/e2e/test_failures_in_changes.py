@@ -132,4 +132,3 @@ def test_a_replica_that_balancers_were_sent_away_from_has_them_back_after_the_re
     assert not serves(cluster, 2)
     assert run.data(host, "reconfigure", "--resume")["outcome"] == "resumed"
     assert all(serves(cluster, number) for number in (1, 2, 3))
-    assert run.data(host, "reconfigure", "--enable-pprof=false")["outcome"] == "done"

@@ -8,6 +8,7 @@ import pytest
 from support import look, run, stores
 from support.killed_switch import (
     BEFORE_COMMIT,
+    HALF_DONE,
     Point,
     finish,
     kill,
@@ -37,7 +38,7 @@ def test_a_switch_that_was_killed_is_taken_back(point: Point, whole: Deployment)
         push(registry, "after/undo")
 
 
-@pytest.mark.parametrize("point", points(BEFORE_COMMIT))
+@pytest.mark.parametrize("point", points(HALF_DONE))
 def test_a_switch_that_was_killed_is_finished(point: Point, whole: Deployment) -> None:
     place, before = target(whole), look.document(whole.host)
     kill(whole, point, place)

@@ -14,7 +14,7 @@ from msrctl.engine.journal import Journal, JournalHeader
 from msrctl.engine.observe import observe
 from msrctl.engine.protocol import ApiError
 from msrctl.engine.state import StateStore, document_name
-from msrctl.errors import Interrupted, Locked, MsrctlError, Partial, RolledBack, VerifyFailed
+from msrctl.errors import Interrupted, Locked, MsrctlError, Partial, RolledBack, Unreachable, VerifyFailed
 from msrctl.model import names
 from msrctl.plan.desired import desired
 from msrctl.plan.planner import plan, unchecked
@@ -154,6 +154,38 @@ def test_failing_step_undoes_last_in_first_out_and_the_journal_is_closed() -> No
     assert created[-1] == REGISTRY
     kinds = [kind for verb, kind, _ in run.calls if verb == "remove"]
     assert list(dict.fromkeys(kinds)) == ["services", "volumes", "configs", "secrets", "networks"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "remedy"),
+    [
+        ("reconfigure", "msrctl reconfigure --resume"),
+        ("join", "msrctl join takes away"),
+        ("install", "msrctl install"),
+    ],
+)
+def test_an_engine_that_goes_away_in_the_middle_is_told_with_the_way_on(
+    operation: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: "no engine answers", and not a word of the change that had been begun."""
+    run, _ = a_change(log_level="debug")
+    run.journal.header = replace(run.journal.header, operation=operation)
+    gone = Unreachable("no engine answers", code="NO-ENGINE", hint="Start it.")
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise gone
+
+    def before(*_: str) -> None:
+        monkeypatch.setattr(run.engine, "list", away)
+        raise gone
+
+    run.engine.swarm.before = before
+    with pytest.raises(Unreachable) as told:
+        run.go()
+    assert told.value.code == "NO-ENGINE"
+    assert "could not be taken back" in str(told.value.state)
+    assert remedy in str(told.value.hint)
+    assert "Start it." in str(told.value.hint)
 
 
 def test_failing_update_restores_what_ran_before() -> None:

@@ -52,6 +52,22 @@ BEFORE_COMMIT = {
     "before the proxy turns": Point(JOURNAL, 7),
     "when the proxy has turned": Point(JOURNAL, 8, after=False),
 }
+# Those from which going on differs; between the others nothing has happened that a second run would look at.
+HALF_DONE = {
+    name: BEFORE_COMMIT[name]
+    for name in (
+        "before the copy",
+        "in the copy",
+        "while it is tried",
+        "in the freeze",
+        "while the rest is copied",
+        "when the stores are equal",
+        "before the document",
+        "after the document",
+        "before the proxy turns",
+        "when the proxy has turned",
+    )
+}
 AFTER_COMMIT = {
     "when pushes were about to go on": Point(JOURNAL, 8),
     "when pushes go on": Point(JOURNAL, 9, after=False),
