@@ -19,6 +19,8 @@ E2E_WORKERS=${MSRCTL_E2E_WORKERS:-4}
 BUSY_WORKERS=${MSRCTL_BUSY_WORKERS:-2}
 VENV=$PWD/.venv
 export MSRCTL_REQUIRE_ENGINE=1 PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# msrctl is started some thousand times: compiled once, not each time (0.25 s instead of 0.7 s).
+unset PYTHONDONTWRITEBYTECODE
 export PATH=$PATH:/usr/sbin:/sbin # dockerd, ip and iptables are there
 
 section() { printf '\n======== %s (%(%H:%M:%S)T)\n' "$1" -1; }
@@ -127,7 +129,7 @@ run_pytest() { # DIRECTORY [OPTION...]
 
 run_unit() { run_pytest unit --numprocesses 2 --dist loadfile; }
 
-run_contract() { run_pytest contract --numprocesses 2 --dist loadfile; }
+run_contract() { run_pytest contract --numprocesses 3 --dist loadfile; }
 
 run_e2e() {
   PYTHONPATH=tests "$VENV/bin/python" -m labs.images || return 1
