@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -213,15 +214,17 @@ def test_a_swarm_that_has_lost_most_of_its_managers_has_no_leader() -> None:
         lab[3].power_off()
         engine = connect(Endpoint(), {"DOCKER_HOST": lab[1].url})
 
-        def refused() -> str:
+        def refused() -> bool:
             try:
                 engine.list("services")
             except MsrctlError as error:
-                return f"{error.code}: {error}"
-            return ""
+                if error.code != "NO-LEADER":
+                    # Seen once, for a moment, with an answer of the engine that msrctl has no words for.
+                    warnings.warn(f"{error.code}: {error}", stacklevel=1)
+                return error.code == "NO-LEADER"
+            return False
 
-        told = eventually(refused, 60, what="the leader is missed")
-        assert told.startswith("NO-LEADER: "), told
+        eventually(refused, 60, what="the leader is missed")
 
 
 class TestMke:
