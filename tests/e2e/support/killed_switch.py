@@ -56,13 +56,11 @@ BEFORE_COMMIT = {
 HALF_DONE = {
     name: BEFORE_COMMIT[name]
     for name in (
-        "before the copy",
         "in the copy",
         "while it is tried",
         "in the freeze",
         "while the rest is copied",
         "when the stores are equal",
-        "before the document",
         "after the document",
         "before the proxy turns",
         "when the proxy has turned",
