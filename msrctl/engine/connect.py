@@ -67,19 +67,18 @@ def connect(endpoint: Endpoint, environ: Mapping[str, str] | None = None) -> Doc
     return DockerEngine(_plain(host), f"{_without_credentials(host.url)} ({host.source})")
 
 
-def connect_node(address: str, environ: Mapping[str, str] | None = None) -> DockerEngine:
+def connect_node(address: str) -> DockerEngine:
     """Connects to a node's own engine.
 
     Arguments:
         address: as DOCKER_HOST has it; certificates for it are those of DOCKER_HOST too.
-        environ: the environment; None: that of the process.
 
     Raises:
         UsageFault, Unreachable, WrongState: as `connect`.
     """
     from msrctl.engine.docker import DockerEngine
 
-    host = host_of({**(os.environ if environ is None else environ), "DOCKER_HOST": address})
+    host = host_of({**os.environ, "DOCKER_HOST": address})
     return DockerEngine(_plain(replace(host, source="--node-engine")), _without_credentials(address))
 
 

@@ -196,9 +196,8 @@ class Execution:
     def _left_as_it_is(self, lost: Unreachable) -> Unreachable:
         """The engine went away in the middle: nobody can be asked to take anything back."""
         operation = self._journal.header.operation
-        way = "takes away what was begun and starts afresh"
         if operation in {"install", "restore", "join"}:
-            after = f"msrctl {operation} {way}"
+            after = f"msrctl {operation} takes away what was begun and starts afresh"
         else:
             after = "msrctl reconfigure --resume finishes the change, msrctl reconfigure --undo takes it back"
         return Unreachable(

@@ -27,16 +27,23 @@ BUSY = {
 # Begun first, the longest before the others (730 s down to 120 s as measured with four at a time), so that no
 # worker is left alone with one of them in the end.
 SLOW = (
-    *("test_switch_power", "test_switch_kill", "test_switch", "test_kill_reconfigure", "test_kill_install"),
-    *("test_reconfigure", "test_drill", "test_destroy", "test_store_switch", "test_cluster", "test_errors"),
-    *(
-        "test_backup",
-        "test_nfs",
-        "test_install",
-        "test_store_switch_clouds",
-        "test_store_labs",
-        "test_images",
-    ),
+    "test_switch_power",
+    "test_switch_kill",
+    "test_switch",
+    "test_kill_reconfigure",
+    "test_kill_install",
+    "test_reconfigure",
+    "test_drill",
+    "test_destroy",
+    "test_store_switch",
+    "test_cluster",
+    "test_errors",
+    "test_backup",
+    "test_nfs",
+    "test_install",
+    "test_store_switch_clouds",
+    "test_store_labs",
+    "test_images",
 )
 
 
