@@ -77,6 +77,13 @@ def healthy(host: Host) -> bool:
     return True
 
 
+def replicas_at(host: Host) -> int:
+    """How many replicas there are, once the swarm can be asked: after a cable was out its managers vote anew."""
+    found = run.document(host, "status")
+    assert found["data"], found
+    return len(found["data"]["replicas"])
+
+
 def pulls(cluster: Cluster, number: int) -> bool:
     """Whether the replica of a host gives the image out."""
     try:
@@ -144,7 +151,7 @@ def one_replica(lab: Lab, place: Path) -> Iterator[Cluster]:
 @contextmanager
 def three_replicas(deployed: Cluster) -> Iterator[None]:
     """Three replicas; whatever the block did, afterwards all is well at each, and nothing is left over."""
-    there = len(run.document(deployed.lab[1], "status")["data"]["replicas"])
+    there = eventually(lambda: replicas_at(deployed.lab[1]), HEALTHY_SECONDS)
     for number in range(there + 1, 4):
         join(deployed, number)
     yield
