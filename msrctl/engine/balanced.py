@@ -11,27 +11,14 @@ from msrctl.engine.docker import DockerEngine
 if TYPE_CHECKING:
     import requests
 
-    from msrctl.engine.protocol import JSON, Kind
     from msrctl.errors import MsrctlError
 
 
 class BalancedEngine(DockerEngine):
     """As `DockerEngine`, but no answer that gets lost on the way leaves anything half known."""
 
-    def create(self, kind: Kind, spec: JSON) -> str:
-        """Creates an object; see `DockerEngine.create`."""
-        return patience.create(self, partial(super().create, kind, spec), kind, spec)
-
-    def update(self, kind: Kind, ident: str, version: int, spec: JSON, *, back: bool = False) -> None:
-        """Updates an object; see `DockerEngine.update`."""
-        sent = partial(self._with_ids, spec) if kind == "services" else partial(dict, spec)
-        patience.update(
-            self, partial(super().update, kind, ident, version, spec, back=back), kind, version, sent
-        )
-
-    def remove(self, kind: Kind, ident: str) -> bool:
-        """Removes an object; see `DockerEngine.remove`."""
-        return patience.remove(partial(super().remove, kind, ident))
+    def _tries(self) -> patience.Tries:
+        return patience.Tries(balanced=True, led=self._led)
 
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:
         return patience.asked(partial(super()._send, method, url, **options), again=method == "GET")

@@ -6,10 +6,11 @@ import contextlib
 import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
-from msrctl.engine import faults
+from msrctl.engine import faults, patience
 from msrctl.engine.logstream import LogReader, Record, records_as_they_come, records_of, unix_stamp
 from msrctl.engine.protocol import JSON, MINIMUM_API, ApiError, Conflict, Kind, NotFound
 from msrctl.errors import MsrctlError, WrongState
@@ -31,6 +32,9 @@ DEFAULT_TIMEOUT = 60.0
 LOG_TIMEOUT = 20.0
 LOG_CHUNK = 256 << 10
 
+_NEED_LEADER = ("/nodes", "/services", "/tasks", "/configs", "/secrets")
+"""What only a swarm with a leader answers to."""
+
 _ID_FIELDS = {
     "Configs": ("configs", "ConfigName", "ConfigID"),
     "Secrets": ("secrets", "SecretName", "SecretID"),
@@ -50,10 +54,14 @@ class DockerEngine:
     Arguments:
         dial: makes a client for a version of the API ("1.41") without asking the engine anything.
         endpoint: where the engine is, in words, without credentials.
+        version: of the API; None: as the engine says.
+        led: whether its swarm is known to have had a leader.
     """
 
-    def __init__(self, dial: Dial, endpoint: str, *, version: str | None = None) -> None:
+    def __init__(self, dial: Dial, endpoint: str, *, version: str | None = None, led: bool = False) -> None:
         self._dial = dial
+        # Whether the swarm has answered, so that a leader that is missed may be one that is being elected.
+        self._led = led
         self._endpoint = endpoint
         self._api = dial(version or _dotted(MINIMUM_API))
         if version is None:
@@ -75,7 +83,7 @@ class DockerEngine:
 
     def clone(self) -> DockerEngine:
         """Another connection to the same endpoint, for another thread."""
-        return type(self)(self._dial, self._endpoint, version=self._version)
+        return type(self)(self._dial, self._endpoint, version=self._version, led=self._led)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -162,26 +170,32 @@ class DockerEngine:
         if kind == "networks":
             body = {**body, "CheckDuplicate": True}
         doing = f"create {_SINGULAR[kind]} {spec.get('Name', '')}".strip()
-        made = self._call("POST", f"/{kind}/create", body=body, doing=doing).json()
-        return str(made["Name"] if kind == "volumes" else made.get("ID") or made["Id"])
+
+        def once() -> str:
+            made = self._call("POST", f"/{kind}/create", body=body, doing=doing).json()
+            return str(made["Name"] if kind == "volumes" else made.get("ID") or made["Id"])
+
+        return patience.create(self, once, kind, spec, self._tries())
 
     def update(self, kind: Kind, ident: str, version: int, spec: JSON, *, back: bool = False) -> None:
         """Replaces the spec of a service, or the labels of a config or secret, at a known version."""
         if kind not in {"services", "configs", "secrets"}:
             raise ApiError(405, f"{kind} cannot be updated", f"update {_SINGULAR[kind]} {ident}")
         body = self._with_ids(spec) if kind == "services" else spec
-        self._call(
-            "POST",
-            f"/{kind}/{quote(ident, safe='')}/update",
-            params={"version": str(version)} | ({"rollback": "previous"} if back else {}),
-            body=body,
-            doing=f"update {_SINGULAR[kind]} {spec.get('Name', ident)}",
-        )
+        path = f"/{kind}/{quote(ident, safe='')}/update"
+        params = {"version": str(version)} | ({"rollback": "previous"} if back else {})
+        doing = f"update {_SINGULAR[kind]} {spec.get('Name', ident)}"
+
+        def once() -> None:
+            self._call("POST", path, params=params, body=body, doing=doing)
+
+        patience.update(self, once, kind, version, body, self._tries())
 
     def remove(self, kind: Kind, ident: str) -> bool:
         """Removes an object by id or exact name; False if there was none."""
         path = f"/{kind}/{quote(ident, safe='')}"
-        return self._delete(path, doing=f"remove {_SINGULAR[kind]} {ident}")
+        once = partial(self._delete, path, doing=f"remove {_SINGULAR[kind]} {ident}")
+        return patience.remove(once, self._tries())
 
     # -- what runs ---------------------------------------------------------------------------------
 
@@ -298,7 +312,14 @@ class DockerEngine:
         return str(found["ID"])
 
     def _get(self, path: str, *, params: Mapping[str, str] | None = None, doing: str) -> Any:
-        return self._call("GET", path, params=params, doing=doing).json()
+        tries = patience.Tries(led=self._led)
+        found = patience.ask(lambda: self._call("GET", path, params=params, doing=doing).json(), tries)
+        self._led = self._led or path.startswith(_NEED_LEADER)
+        return found
+
+    def _tries(self) -> patience.Tries:
+        """How often a request for a change is tried."""
+        return patience.Tries(led=self._led)
 
     def _call(
         self,

@@ -1,9 +1,12 @@
-"""What a load balancer in front of a controller cuts is asked again, and what was cut is looked for first."""
+"""Requests whose answer got lost are made again, and what they were to make is looked for first.
+
+Answers get lost behind a load balancer that cuts long requests, and while the managers of a swarm elect
+another leader."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msrctl.engine.protocol import Conflict, OutOfSequence
 from msrctl.errors import MsrctlError, Unreachable
@@ -21,6 +24,12 @@ PAUSES = (0.5, 1.0, 2.0)
 BUDGET_SECONDS = 60.0
 """No further try is begun after this."""
 GATEWAY_CODE = "UCP-GATEWAY"
+
+NO_LEADER = "NO-LEADER"
+ELECTION_SECONDS = 60.0
+"""No further try is begun after this. An engine itself waits 20 s for a leader; elections took 13 to 31 s on
+two processors."""
+ELECTION_PAUSE = 1.0
 
 
 def asked(send: Callable[[], requests.Response], *, again: bool) -> requests.Response:
@@ -59,12 +68,52 @@ def gateway_fault(status: int, *, doing: str, endpoint: str) -> Unreachable:
     )
 
 
-def is_lost(error: MsrctlError) -> bool:
-    """Whether nobody knows if a request was carried out."""
-    return isinstance(error, Unreachable) and error.code in {GATEWAY_CODE, "NO-ENGINE"}
+class Tries:
+    """The further tries that one request gets.
+
+    Arguments:
+        balanced: whether a balancer may stand in between: what it cuts, and what does not answer, is tried
+            again after each of `PAUSES`.
+        led: whether the swarm had a leader before: then it is given the time to elect another one. One that
+            never had any is not waited for.
+    """
+
+    def __init__(self, *, balanced: bool = False, led: bool = False) -> None:
+        self._balanced = balanced
+        self._led = led
+        self._pauses = iter(PAUSES)
+        self._until = time.monotonic() + ELECTION_SECONDS
+
+    def again(self, error: MsrctlError) -> bool:
+        """Waits before another try; False if there is none to be made after this error.
+
+        After these errors nobody knows whether the request was carried out.
+        """
+        pause: float | None = None
+        if self._led and error.code == NO_LEADER and time.monotonic() < self._until:
+            pause = ELECTION_PAUSE
+        elif self._balanced and isinstance(error, Unreachable) and error.code in {GATEWAY_CODE, "NO-ENGINE"}:
+            pause = next(self._pauses, None)
+        if pause is None:
+            return False
+        time.sleep(pause)
+        return True
 
 
-def create(engine: Engine, once: Callable[[], str], kind: Kind, spec: JSON) -> str:
+T = TypeVar("T")
+
+
+def ask(once: Callable[[], T], tries: Tries) -> T:
+    """An answer to a question, which may be asked again."""
+    while True:
+        try:
+            return once()
+        except Unreachable as error:
+            if not tries.again(error):
+                raise
+
+
+def create(engine: Engine, once: Callable[[], str], kind: Kind, spec: JSON, tries: Tries) -> str:
     """Creates an object, also if the answer gets lost: what is there then and is ours, is what was made.
 
     Arguments:
@@ -72,26 +121,26 @@ def create(engine: Engine, once: Callable[[], str], kind: Kind, spec: JSON) -> s
         once: sends the request once; returns the id.
         kind: the object's kind.
         spec: its body.
+        tries: how often.
     """
-    for pause in PAUSES:
+    lost = False
+    while True:
         try:
             return once()
+        except Conflict:
+            if lost and (ident := _made(engine, kind, spec)):
+                return ident
+            raise
         except Unreachable as error:
-            if not is_lost(error):
+            if not tries.again(error):
                 raise
-        time.sleep(pause)
+        lost = True
         if ident := _made(engine, kind, spec):
             return ident
-    try:
-        return once()
-    except Conflict:
-        if ident := _made(engine, kind, spec):
-            return ident
-        raise
 
 
 def update(
-    engine: Engine, once: Callable[[], None], kind: Kind, version: int, spec: Callable[[], JSON]
+    engine: Engine, once: Callable[[], None], kind: Kind, version: int, sent: JSON, tries: Tries
 ) -> None:
     """Updates an object, also if the answer gets lost: a later version that has what was sent, is it.
 
@@ -100,38 +149,35 @@ def update(
         once: sends the request once.
         kind: the object's kind.
         version: which version it was sent for.
-        spec: gives what was sent, with ids.
+        sent: the body of the request, with ids.
+        tries: how often.
     """
     lost = False
-    for pause in (*PAUSES, None):
+    while True:
         try:
             return once()
-        except (Unreachable, OutOfSequence) as error:
-            if not (lost if isinstance(error, OutOfSequence) else is_lost(error)):
-                raise
-            lost = True
-            sent = spec()
-            found = engine.find(kind, sent["Name"])
-            if found and found["Version"]["Index"] != version and _includes(found["Spec"], sent):
+        except OutOfSequence:
+            if lost and _updated(engine, kind, version, sent):
                 return None
-            if isinstance(error, OutOfSequence) or pause is None:
+            raise
+        except Unreachable as error:
+            if not tries.again(error):
                 raise
-            time.sleep(pause)
-    return None
+        lost = True
+        if _updated(engine, kind, version, sent):
+            return None
 
 
-def remove(once: Callable[[], bool]) -> bool:
+def remove(once: Callable[[], bool], tries: Tries) -> bool:
     """Removes an object, also if the answer gets lost: then it may be gone already."""
     lost = False
-    for pause in PAUSES:
+    while True:
         try:
             return once() or lost
         except Unreachable as error:
-            if not is_lost(error):
+            if not tries.again(error):
                 raise
             lost = True
-            time.sleep(pause)
-    return once() or lost
 
 
 def _made(engine: Engine, kind: Kind, spec: JSON) -> str:
@@ -146,6 +192,12 @@ def _made(engine: Engine, kind: Kind, spec: JSON) -> str:
     if not same:
         raise Conflict(409, f"{spec['Name']} is there already, and it is another", f"create {spec['Name']}")
     return str(found.get("ID") or found.get("Id") or found["Name"])
+
+
+def _updated(engine: Engine, kind: Kind, version: int, sent: JSON) -> bool:
+    """Whether an object has a later version than this one, with all that was sent."""
+    found = engine.find(kind, sent["Name"])
+    return bool(found and found["Version"]["Index"] != version and _includes(found["Spec"], sent))
 
 
 def _includes(has: Any, wanted: Any) -> bool:

@@ -42,6 +42,30 @@ IN_STEPS = (
 )
 
 
+def test_a_leader_lost_in_the_middle_of_a_change_costs_the_time_of_an_election(deployed: Cluster) -> None:
+    host = deployed.lab[1]
+    host.cli("node", "demote", "node1")
+    promote = ("node", "promote", "node1")
+    eventually(lambda: deployed.lab[2].cli(*promote, check=False).returncode == 0, HEALTHY_SECONDS)
+    eventually(lambda: host.cli("node", "ls", check=False).returncode == 0, HEALTHY_SECONDS)
+    number = deployed.leader()
+    leader, other = deployed.lab[number], deployed.lab[5 - number]
+    # The other manager hangs for longer than an engine itself waits for a leader (20 s).
+    lost, hanging = (" ".join(map(str, host.pids())) for host in (leader, other))
+    script = f"kill -9 {lost}; kill -STOP {hanging}; (sleep 22; kill -CONT {hanging}) >/dev/null 2>&1 &"
+    cut = ["sh", "-c", script]
+    began = time.monotonic()
+    with pulling(deployed, 1):
+        plan = {"at": "update services dtr-registry", "calls": cut}
+        done = run.trapped(host, plan, "reconfigure", "--http-proxy", "http://election.example:1")
+    measured("leader lost in a change: done after", time.monotonic() - began)
+    leader.power_off()
+    restore(leader)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert proxy_of(deployed, 1) == "http://election.example:1"
+    assert look.tidy(host)
+
+
 def test_a_join_that_was_killed_at_any_step_is_taken_away_by_the_next_one_or_finished(
     deployed: Cluster,
 ) -> None:

@@ -15,7 +15,7 @@ from msrctl.engine.protocol import Conflict, OutOfSequence
 from msrctl.errors import Locked, Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SPEC = {"Name": "one", "Labels": {"a": "b"}, "Data": "aGk="}
 CUT = requests.ConnectionError(urllib3.exceptions.ProtocolError("Connection aborted."))
@@ -26,23 +26,40 @@ REFUSED = requests.ConnectionError(
 )
 
 
+def _cut() -> Unreachable:
+    return patience.gateway_fault(504, doing="ask", endpoint="https://mke")
+
+
+def _no_leader() -> Unreachable:
+    return Unreachable("the swarm has no leader", code="NO-LEADER")
+
+
 class Balanced(FakeEngine):
-    """The fake behind a balancer that loses answers.
+    """The fake behind a balancer that loses answers, or in a swarm that elects another leader.
 
     Arguments:
         lost: for each request in turn: None lets it through, False cuts it before, True after it was done.
+        fault: what is told in place of the answer.
+        led: whether the swarm is known to have had a leader.
     """
 
-    def __init__(self, lost: list[bool | None]) -> None:
+    def __init__(
+        self, lost: list[bool | None], fault: Callable[[], Unreachable] = _cut, *, led: bool = True
+    ) -> None:
         super().__init__()
         self.lost = lost
+        self.fault = fault
+        self.led = led
 
     def _through(self, act: Any) -> Any:
         fate = self.lost.pop(0) if self.lost else None
         made = act() if fate is not False else None
         if fate is not None:
-            raise patience.gateway_fault(504, doing="ask", endpoint="https://mke")
+            raise self.fault()
         return made
+
+    def _tries(self) -> patience.Tries:
+        return patience.Tries(balanced=self.fault is _cut, led=self.led)
 
     def clone(self) -> Balanced:
         made = Balanced([])
@@ -51,7 +68,9 @@ class Balanced(FakeEngine):
 
     def create(self, kind: Any, spec: Any) -> str:
         once = super().create
-        return patience.create(self, lambda: self._through(lambda: once(kind, spec)), kind, spec)
+        return patience.create(
+            self, lambda: self._through(lambda: once(kind, spec)), kind, spec, self._tries()
+        )
 
     def update(self, kind: Any, ident: str, version: int, spec: Any, *, back: bool = False) -> None:
         once = super().update
@@ -60,29 +79,36 @@ class Balanced(FakeEngine):
             lambda: self._through(lambda: once(kind, ident, version, spec, back=back)),
             kind,
             version,
-            lambda: dict(spec),
+            dict(spec),
+            self._tries(),
         )
 
     def remove(self, kind: Any, ident: str) -> bool:
         once = super().remove
-        return patience.remove(lambda: self._through(lambda: once(kind, ident)))
+        return patience.remove(lambda: self._through(lambda: once(kind, ident)), self._tries())
 
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(patience, "ELECTION_PAUSE", 0.0)
 
 
+FAULTS = pytest.mark.parametrize("fault", [_cut, _no_leader])
+
+
+@FAULTS
 @pytest.mark.parametrize("lost", [[False], [True], [False, False, True], [False, True]])
-def test_an_object_is_made_once_whatever_gets_lost(lost: list[bool | None]) -> None:
-    engine = Balanced(lost)
+def test_an_object_is_made_once_whatever_gets_lost(lost: list[bool | None], fault: Any) -> None:
+    engine = Balanced(lost, fault)
     ident = engine.create("configs", SPEC)
     assert [one["ID"] for one in engine.list("configs")] == [ident]
 
 
+@FAULTS
 @pytest.mark.parametrize("lost", [[False], [True], [False, False, False], [False, True]])
-def test_labels_are_changed_once_whatever_gets_lost(lost: list[bool | None]) -> None:
-    engine = Balanced([])
+def test_labels_are_changed_once_whatever_gets_lost(lost: list[bool | None], fault: Any) -> None:
+    engine = Balanced([], fault)
     ident = engine.create("configs", SPEC)
     found = engine.find("configs", "one")
     assert found is not None
@@ -109,9 +135,10 @@ def test_an_update_that_somebody_else_overtook_is_told() -> None:
     assert now["Spec"]["Labels"] == {"theirs": "1"}
 
 
+@FAULTS
 @pytest.mark.parametrize("lost", [[False], [True], [True, False]])
-def test_what_was_removed_is_gone_and_was_there(lost: list[bool | None]) -> None:
-    engine = Balanced([])
+def test_what_was_removed_is_gone_and_was_there(lost: list[bool | None], fault: Any) -> None:
+    engine = Balanced([], fault)
     ident = engine.create("configs", SPEC)
     engine.lost = lost
     assert engine.remove("configs", ident)
@@ -145,6 +172,35 @@ def test_it_gives_up_in_the_end() -> None:
         engine.create("configs", SPEC)
     assert caught.value.code == "UCP-GATEWAY"
     assert engine.lost == [False] * 5
+
+
+def test_an_election_is_waited_for_by_time() -> None:
+    engine = Balanced([False] * 50, _no_leader)
+    assert engine.create("configs", SPEC)
+    asked: list[int] = []
+
+    def ask() -> str:
+        asked.append(1)
+        if len(asked) < 20:
+            raise _no_leader()
+        return "led"
+
+    assert patience.ask(ask, patience.Tries(led=True)) == "led"
+
+
+def test_a_leader_that_does_not_come_back_is_told_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "ELECTION_SECONDS", 0.05)
+    engine = Balanced([False] * 100_000, _no_leader)
+    with pytest.raises(Unreachable) as caught:
+        engine.create("configs", SPEC)
+    assert caught.value.code == "NO-LEADER"
+
+
+def test_a_swarm_that_never_had_a_leader_is_not_waited_for() -> None:
+    engine = Balanced([False] * 2, _no_leader, led=False)
+    with pytest.raises(Unreachable):
+        engine.create("configs", SPEC)
+    assert engine.lost == [False]
 
 
 def _answers(*given: int | Exception) -> tuple[Any, list[int]]:

@@ -78,7 +78,7 @@ def healthy(host: Host) -> bool:
 
 
 def replicas_at(host: Host) -> int:
-    """How many replicas there are, once the swarm can be asked: after a cable was out its managers vote anew."""
+    """How many replicas there are, once the swarm can be asked: its managers may be electing a leader."""
     found = run.document(host, "status")
     assert found["data"], found
     return len(found["data"]["replicas"])
