@@ -22,6 +22,10 @@ ATTEMPTS = 5
 State = Literal["begun", "done"]
 
 
+UNFINISHED_IS_NOTHING = frozenset({"install", "restore"})
+"""Operations that, until they are finished, have served nobody: nothing can be lost by starting afresh."""
+
+
 @dataclass(frozen=True)
 class JournalHeader:
     """What the operation is; it never changes.
@@ -45,6 +49,13 @@ class JournalHeader:
     after: str | None = None
     steps: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def way_on(self) -> str:
+        """What a user runs after an interruption, and what that does; without a full stop."""
+        if self.operation in UNFINISHED_IS_NOTHING:
+            return f"msrctl {self.operation} takes away what is left and starts afresh"
+        anew = ", and so does msrctl join, which then begins anew" if self.operation == "join" else ""
+        return f"msrctl reconfigure --resume finishes it; msrctl reconfigure --undo goes back{anew}"
 
 
 class Entry(NamedTuple):

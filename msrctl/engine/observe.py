@@ -47,7 +47,7 @@ def observe(engine: Engine, cluster: str, wanted: Desired | None = None) -> Obse
 def clusters(engine: Engine) -> dict[str, list[str]]:
     """Ids of all clusters that have left anything in the swarm, each with "kind name" lines.
 
-    One-shots do not count: they are swept by the next run; nor do drills: the next drill takes them away.
+    One-shots do not count, which the next run sweeps, nor drills, which the next drill or destroy takes away.
     """
     out: dict[str, list[str]] = {}
     for kind in KINDS:

@@ -18,6 +18,7 @@ from msrctl.model import names
 from msrctl.model.results import DestroyResult
 from msrctl.plan.step import Plan, Step
 from msrctl.storage import backend
+from msrctl.workflows.drill_cleanup import sweep_killed
 from msrctl.workflows.execute import KINDS
 from msrctl.workflows.mounts import mounts_of
 from msrctl.workflows.session import lock, open_engine, read_deployment, require_replica
@@ -42,7 +43,8 @@ def destroy(request: DestroyRequest, report: Reporter) -> DestroyResult:
     engine = open_engine(request.common)
     found = _found(engine, request, report.warn if request.dry_run else lambda _: None)
     if not found.steps:
-        _finish(engine)
+        if not request.dry_run and (drills := _finish(engine, request, report)):
+            return DestroyResult(found.steps, removed=drills)
         raise _nothing(engine)
     if request.dry_run:
         return DestroyResult(found.steps, dry_run=True, kept_volumes=found.kept)
@@ -58,9 +60,10 @@ def destroy(request: DestroyRequest, report: Reporter) -> DestroyResult:
         for step in found.steps:
             _carry_out(engine, found.cluster, step, report.warn)
         remove(engine, "configs", names.JOURNAL)  # by name: one that cannot be read goes too
+        drills = _drills(engine, request, report)
     left = ("swarm (install had made it)",) if leave_unused(engine) else ()
     removed = tuple(f"{s.kind} {s.name}" for s in found.steps)
-    return DestroyResult(found.steps, removed=(*removed, *left), kept_volumes=found.kept)
+    return DestroyResult(found.steps, removed=(*removed, *drills, *left), kept_volumes=found.kept)
 
 
 @dataclass(frozen=True)
@@ -102,14 +105,22 @@ def _nothing(engine: DockerEngine) -> WrongState:
     )
 
 
-def _finish(engine: DockerEngine) -> None:
-    """Takes the last traces of a destroy that was killed when everything else was gone."""
+def _finish(engine: DockerEngine, request: DestroyRequest, report: Reporter) -> tuple[str, ...]:
+    """Takes the last traces of a destroy that was killed when everything else was gone, and of drills."""
     if swarm_state(engine) == "inactive":
-        return
+        return ()
+    drills = _drills(engine, request, report)
     held = locking.status(engine)
     if held and held.dead:
         locking.release(engine)
+    if drills or (held and held.dead):
         leave_unused(engine)
+    return drills
+
+
+def _drills(engine: DockerEngine, request: DestroyRequest, report: Reporter) -> tuple[str, ...]:
+    """Takes away what drills left that were killed."""
+    return tuple(f"drill {ident}" for ident in sweep_killed(engine, request.common, report))
 
 
 def _cluster(engine: DockerEngine, warn: Callable[[str], None]) -> Cluster | None:

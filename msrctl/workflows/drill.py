@@ -16,9 +16,8 @@ from urllib.parse import urlsplit
 from msrctl import __version__
 from msrctl.backup import check
 from msrctl.engine.converge import wait_running
-from msrctl.engine.lock import Lock
 from msrctl.engine.oneshot import run_oneshot, sweep_oneshots
-from msrctl.errors import Locked, MsrctlError, PreflightFailed, Unreachable, VerifyFailed
+from msrctl.errors import MsrctlError, PreflightFailed, Unreachable, VerifyFailed
 from msrctl.model import names
 from msrctl.model.cluster import Storage
 from msrctl.model.requests import RestoreRequest, SettingsRequest
@@ -28,7 +27,7 @@ from msrctl.plan.throwaway import throwaway
 from msrctl.storage.backend import STORE
 from msrctl.workflows import backup_layers, drill_layers, preflight, registry_image
 from msrctl.workflows.backup_file import at_hand
-from msrctl.workflows.drill_cleanup import Ledger, sweep, thrown_away
+from msrctl.workflows.drill_cleanup import Ledger, only_drill, sweep, thrown_away
 from msrctl.workflows.execute import secret_body
 from msrctl.workflows.install import LEAVES, check_node, swarm_words
 from msrctl.workflows.material import Material
@@ -39,8 +38,6 @@ from msrctl.workflows.signals import signals_raise, signals_wait
 from msrctl.workflows.swarm import choose_node, init_swarm, leave_unused, swarm_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from msrctl.backup.check import Backup
     from msrctl.engine.docker import DockerEngine
     from msrctl.model.cluster import Cluster
@@ -81,7 +78,7 @@ def drill(request: DrillRequest, report: Reporter) -> BackupDrillResult:
         try:
             reference = request.image or f"msrctl/msr:{__version__}"
             image = preflight.find_image(engine, reference, default_version=__version__)
-            with _only_drill(engine, request, report):
+            with only_drill(engine, request.common, report):
                 sweep_oneshots(engine)
                 sweep(engine, report)
                 return _Drill(engine, request, report, file, found, image).run()
@@ -303,31 +300,3 @@ def _pull_below(client: Registry, found: Backup, tag: Tag, digest: str) -> int:
     for child in refers.children if refers else ():
         size += len(client.pull_manifest(tag.repository, child).body) + _pull_below(client, found, tag, child)
     return size
-
-
-@contextlib.contextmanager
-def _only_drill(engine: DockerEngine, request: DrillRequest, report: Reporter) -> Iterator[None]:
-    """The drills' own lock: a deployment's changes do not wait for a drill."""
-    held = Lock(
-        engine,
-        request.common.command_line,
-        wait=request.common.lock_wait or None,
-        warn=report.warn,
-        name=names.DRILL_LOCK,
-    )
-    try:
-        held.acquire(request.common.lock_wait or None)
-    except Locked as error:
-        gone = error.code == "LOCK-STALE"
-        raise Locked(
-            error.message,
-            code=error.code,
-            state=preflight.NOTHING,
-            hint=f"If that drill runs no more: docker config rm {names.DRILL_LOCK}; then run this again."
-            if gone
-            else "One drill at a time in a swarm: wait with --lock-wait 10m.",
-        ) from error
-    try:
-        yield
-    finally:
-        held.close()

@@ -1,4 +1,4 @@
-"""Takes away what a drill has made, whatever happens; what a killed one left goes with the next."""
+"""Takes away what a drill has made; what a killed one left goes with the next or with a destroy."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import base64
 import contextlib
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from msrctl import __version__
 from msrctl.engine.converge import wait_gone
+from msrctl.engine.faults import NOTHING_CHANGED
+from msrctl.engine.lock import Lock
 from msrctl.engine.observe import KINDS, labels_of, name_of
 from msrctl.engine.removal import remove_when_free
 from msrctl.engine.volumes import remove_volume
-from msrctl.errors import MsrctlError
+from msrctl.errors import Locked, MsrctlError
 from msrctl.model import names
 from msrctl.workflows.signals import signals_wait
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from msrctl.engine.protocol import Engine
+    from msrctl.model.requests import CommonRequest
     from msrctl.workflows.reporter import Reporter
 
 COMPONENT = "drill"
@@ -85,18 +88,70 @@ def thrown_away(engine: Engine, report: Reporter, ledger: Ledger) -> Iterator[Te
             progress.detail("nothing of the drill is left" if not down.left else "; ".join(down.left))
 
 
-def sweep(engine: Engine, report: Reporter) -> None:
-    """Takes away what earlier drills left that were killed. Only under the drills' lock."""
-    found = {
-        ident
-        for kind in KINDS
-        for one in engine.list(kind, {names.LABEL_CLUSTER: None})
-        if names.is_drill(ident := labels_of(one)[names.LABEL_CLUSTER])
-    }
-    for drill in sorted(found):
-        report.warn("An earlier drill was cut short; what it left is taken away first.")
+@contextlib.contextmanager
+def only_drill(engine: Engine, common: CommonRequest, report: Reporter) -> Iterator[None]:
+    """The drills' own lock: a deployment's changes do not wait for a drill."""
+    held = Lock(
+        engine,
+        common.command_line,
+        wait=common.lock_wait or None,
+        warn=report.warn,
+        name=names.DRILL_LOCK,
+    )
+    try:
+        held.acquire(common.lock_wait or None)
+    except Locked as error:
+        gone = error.code == "LOCK-STALE"
+        raise Locked(
+            error.message,
+            code=error.code,
+            state=NOTHING_CHANGED,
+            hint=f"If that drill runs no more: docker config rm {names.DRILL_LOCK}; then run this again."
+            if gone
+            else "One drill at a time in a swarm: wait with --lock-wait 10m.",
+        ) from error
+    try:
+        yield
+    finally:
+        held.close()
+
+
+def sweep(engine: Engine, report: Reporter) -> tuple[str, ...]:
+    """Takes away what earlier drills left that were killed. Only under the drills' lock.
+
+    Returns their ids.
+    """
+    drills = _drills(engine)
+    for drill in drills:
+        report.warn("An earlier drill was cut short; what it left is taken away.")
         for line in take_away(engine, drill):
             report.warn(f"Still left of it: {line}")
+    return drills
+
+
+def sweep_killed(engine: Engine, common: CommonRequest, report: Reporter) -> tuple[str, ...]:
+    """The same for a command that clears everything away; a drill that is at work is left alone.
+
+    Returns the ids of the drills.
+    """
+    if not _drills(engine) and engine.find("configs", names.DRILL_LOCK) is None:
+        return ()
+    try:
+        with only_drill(engine, replace(common, lock_wait=0), report):
+            return sweep(engine, report)
+    except Locked as error:
+        report.warn(f"A drill of a backup is left alone: {error.message}")
+        return ()
+
+
+def _drills(engine: Engine) -> tuple[str, ...]:
+    """Ids of all drills that there is anything of."""
+    owners = {
+        labels_of(one)[names.LABEL_CLUSTER]
+        for kind in KINDS
+        for one in engine.list(kind, {names.LABEL_CLUSTER: None})
+    }
+    return tuple(sorted(filter(names.is_drill, owners)))
 
 
 def take_away(engine: Engine, drill: str) -> tuple[str, ...]:

@@ -195,11 +195,7 @@ class Execution:
 
     def _left_as_it_is(self, lost: Unreachable) -> Unreachable:
         """The engine went away in the middle: nobody can be asked to take anything back."""
-        operation = self._journal.header.operation
-        if operation in {"install", "restore", "join"}:
-            after = f"msrctl {operation} takes away what was begun and starts afresh"
-        else:
-            after = "msrctl reconfigure --resume finishes the change, msrctl reconfigure --undo takes it back"
+        after = self._journal.header.way_on()
         return Unreachable(
             lost.message,
             code=lost.code,

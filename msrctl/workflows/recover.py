@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msrctl.engine.journal import Journal
+from msrctl.engine.journal import UNFINISHED_IS_NOTHING, Journal
 from msrctl.engine.undo import undo
 from msrctl.errors import WrongState
 from msrctl.workflows.session import describe_interrupted, lock
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from msrctl.engine.docker import DockerEngine
     from msrctl.model.requests import CommonRequest
     from msrctl.workflows.reporter import Reporter
-
-
-UNFINISHED_IS_NOTHING = frozenset({"install", "restore"})
-"""Operations that have served nobody before they ended."""
 
 
 def interrupted(engine: DockerEngine) -> tuple[Journal, str] | None:

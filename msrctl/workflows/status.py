@@ -46,7 +46,8 @@ def look(engine: DockerEngine, request: StatusRequest) -> StatusResult:
         return StatusResult(installed=False)
     held = locking.status(engine)
     found = recover.interrupted(engine)
-    interrupted = None if found is None or (held and not held.dead) else _interrupted_words(*found)
+    at_work = held is not None and not held.dead
+    interrupted = None if found is None or at_work else f"{found[1]}. {found[0].header.way_on()}."
     words, age = (held.sentence(), round(held.age, 1)) if held and not held.dead else (None, None)
     deployment = read_deployment(engine)
     if deployment is None:
@@ -164,13 +165,3 @@ def _task_state(engine: DockerEngine, service: str) -> str:
     current = next(chain(running, coming, tasks))["Status"]
     reason = current.get("Err") or ""
     return f"{current['State']}: {reason}" if reason else str(current["State"])
-
-
-def _interrupted_words(journal: object, sentence: str) -> str:
-    from msrctl.engine.journal import Journal
-
-    assert isinstance(journal, Journal)
-    if journal.header.operation == "install":
-        return f"{sentence}. Run msrctl install again: it takes away what is left and starts afresh."
-    anew = ", and so does msrctl join, which then begins anew" if journal.header.operation == "join" else ""
-    return f"{sentence}. msrctl reconfigure --resume finishes it; msrctl reconfigure --undo goes back{anew}."

@@ -13,12 +13,15 @@ from plan_support import Recorder, a_cluster, an_engine, put
 from msrctl.engine.lock import Lock
 from msrctl.engine.observe import KINDS, clusters
 from msrctl.engine.oneshot import sweep_oneshots
+from msrctl.errors import WrongState
 from msrctl.model import names
 from msrctl.model import results as r
+from msrctl.model.requests import CommonRequest, DestroyRequest
 from msrctl.plan.desired import desired
 from msrctl.plan.throwaway import throwaway
 from msrctl.ui import render
 from msrctl.ui.reporter import make_reporter
+from msrctl.workflows import destroy as destroying
 from msrctl.workflows import drill_layers
 from msrctl.workflows.drill_cleanup import Ledger, sweep, take_away, thrown_away
 
@@ -97,6 +100,31 @@ def test_the_next_drill_takes_away_what_a_killed_one_left() -> None:
     sweep(engine, told)
     assert held(engine) == before
     assert any("cut short" in line for line in told.warnings)
+
+
+def test_a_destroy_takes_away_what_killed_drills_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, _ = an_engine()
+    monkeypatch.setattr(destroying, "open_engine", lambda _: engine)
+    before = held(engine)
+    make(engine)
+    told = Recorder()
+    found = destroying.destroy(DestroyRequest(CommonRequest(), yes=True), told)
+    assert held(engine) == before
+    assert found.removed == (f"drill {DRILL}",)
+    assert any("cut short" in line for line in told.warnings)
+
+
+def test_a_destroy_leaves_a_drill_alone_that_is_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, _ = an_engine()
+    monkeypatch.setattr(destroying, "open_engine", lambda _: engine)
+    make(engine)
+    before = held(engine)
+    told = Recorder()
+    with Lock(engine.clone(), "msrctl backup drill", name=names.DRILL_LOCK), pytest.raises(WrongState) as no:
+        destroying.destroy(DestroyRequest(CommonRequest(), yes=True), told)
+    assert no.value.code == "NOT-INSTALLED"
+    assert held(engine) == before
+    assert any("left alone" in line for line in told.warnings)
 
 
 def test_what_cannot_be_taken_away_is_told_and_the_rest_goes(monkeypatch: pytest.MonkeyPatch) -> None:

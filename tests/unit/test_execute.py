@@ -160,7 +160,7 @@ def test_failing_step_undoes_last_in_first_out_and_the_journal_is_closed() -> No
     ("operation", "remedy"),
     [
         ("reconfigure", "msrctl reconfigure --resume"),
-        ("join", "msrctl join takes away"),
+        ("join", "msrctl join, which then begins anew"),
         ("install", "msrctl install"),
     ],
 )

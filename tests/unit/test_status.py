@@ -102,3 +102,13 @@ def test_what_was_interrupted_is_told_with_every_way_on(engine: FakeEngine, oper
     assert "--resume" in told
     assert "--undo" in told
     assert ("msrctl join, which then begins anew" in told) == (operation == "join")
+
+
+@pytest.mark.parametrize("operation", ["install", "restore"])
+def test_what_has_served_nobody_is_begun_again_by_its_own_command(engine: FakeEngine, operation: str) -> None:
+    header = JournalHeader(operation, f"msrctl {operation}", "me@here", CLUSTER, steps=("a",))
+    Journal.create(engine, header)
+    told = telling.status(StatusRequest(CommonRequest()), Recorder()).interrupted
+    assert told is not None
+    assert f"msrctl {operation} takes away what is left" in told
+    assert "--resume" not in told
