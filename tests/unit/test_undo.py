@@ -185,6 +185,7 @@ def test_a_service_whose_creation_was_cut_off_may_appear_late(
         if len(naps) == 3:
             engine.create("services", spec)
 
+    monkeypatch.setattr(undoing, "LATE_SECONDS", 3.0)
     monkeypatch.setattr(undoing.time, "sleep", appears)
     undo(engine, [(4, "begun", [{"op": "remove", "kind": "services", "name": NGINX}])], warn=pytest.fail)
     assert engine.find("services", NGINX) is None
