@@ -33,9 +33,11 @@ def deployed(lab: Lab) -> Deployment:
 
 
 @pytest.fixture(scope="module")
-def pushed() -> list[str]:
-    """Repositories that were pushed to the stores so far."""
-    return []
+def pushed(deployed: Deployment) -> list[str]:
+    """Repositories that were pushed to the stores so far; the first has a layer that is copied in parts."""
+    with client(deployed) as registry:
+        push(registry, "pushed/big", size=20_000_000)
+    return ["pushed/big"]
 
 
 @pytest.mark.parametrize("name", ["moto_s3", "moto_s3_tls", "ceph_s3", "swift_v1"])
