@@ -132,6 +132,8 @@ run_unit() { run_pytest unit --numprocesses 2 --dist loadfile; }
 run_contract() { run_pytest contract --numprocesses 3 --dist loadfile; }
 
 run_e2e() {
+  # Half of the workers have the newest engine, the others the machine's.
+  export MSRCTL_TEST_ENGINE=${MSRCTL_TEST_ENGINE-mixed}
   PYTHONPATH=tests "$VENV/bin/python" -m labs.images || return 1
   await_stores || return 1
   # Whole commands in a guest wait for answers of seconds: beside other tests on two processors they time out.

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 IMAGE_SOURCES = ("msrctl", "schemas", "pyproject.toml")
 ARCHIVES_KEPT = 3
 BUILD_TIMEOUT = 900
+NEWEST = "sid"
+"""The Debian release that has the newest engine (28.5 in November 2026)."""
 
 # The engine of a release with its command line client, and the clients that only newer releases have.
 CLIENT_PACKAGES = (
@@ -148,14 +150,19 @@ def client_rootfs(suite: str) -> Path:
 
 
 def engine_rootfs() -> Path | None:
-    """What the tests' engines are of: MSRCTL_TEST_ENGINE=trixie or sid; None: the machine's own."""
-    suite = os.environ.get("MSRCTL_TEST_ENGINE")
+    """What the tests' engines are of; None: the machine's own.
+
+    MSRCTL_TEST_ENGINE names a Debian release; "mixed": every other worker of pytest-xdist has the newest.
+    """
+    suite = os.environ.get("MSRCTL_TEST_ENGINE", "")
+    if suite == "mixed":
+        suite = NEWEST if os.environ.get("PYTEST_XDIST_WORKER", "gw0")[-1] in "13579" else ""
     return client_rootfs(suite) if suite else None
 
 
 def main() -> None:
     """Makes msrctl's image and the root filesystems that the tests use."""
-    for name in sys.argv[1:] or ["msr", "sid"]:
+    for name in sys.argv[1:] or ["msr", NEWEST]:
         begun = time.monotonic()
         path = msr_image() if name == "msr" else client_rootfs(name)
         sys.stdout.write(f"{name}: {path} ({time.monotonic() - begun:.1f} s)\n")
