@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -28,8 +29,9 @@ if [ -n "$ROOTFS" ]; then
   mount -t overlay -o "lowerdir=$ROOTFS,upperdir=$DIR/upper,workdir=$DIR/work" overlay "$R"
   mount --rbind /dev "$R/dev"
   mount --rbind /sys "$R/sys"
-  mkdir -p "$R$BASE"
-  mount --bind "$BASE" "$R$BASE"
+  # Its own files are below there, and so are those of tests, which all hosts see.
+  mkdir -p "$R$TEMPORARY"
+  mount --bind "$TEMPORARY" "$R$TEMPORARY"
 fi
 resolver=$(readlink -f /etc/resolv.conf)
 cp "$resolver" "$DIR/resolv.conf" 2>/dev/null || :
@@ -121,7 +123,7 @@ class Machine:
     def _init_environment(self) -> dict[str, str]:
         return os.environ | {
             "ROOTFS": str(self.rootfs or ""),
-            "BASE": str(self.directory.parent),
+            "TEMPORARY": tempfile.gettempdir(),
             "DIR": str(self.directory),
             "NAME": self.name,
             "PRIVATE_NETWORK": self.netns or "",
