@@ -83,10 +83,10 @@ def test_the_proxy_goes_back_only_to_a_registry_that_has_the_new_store(whole: De
 @contextlib.contextmanager
 def _stopped(host: Host, container: str) -> Iterator[ExitStack]:
     """A container whose processes do nothing (SIGSTOP), not even end, until the block or its stack ends."""
-    listed = host.client.api.top(container)
-    column = listed["Titles"].index("PID")
+    pids = host.pids(container=container)
+    assert pids
     with ExitStack() as stack:
-        for pid in (int(process[column]) for process in listed["Processes"]):
+        for pid in pids:
             _send(pid, signal.SIGSTOP)
             stack.callback(_send, pid, signal.SIGCONT)
         yield stack

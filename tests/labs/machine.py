@@ -197,15 +197,18 @@ class Machine:
             input=text or "",
         )
 
-    def pids(self, command: str | None = None) -> list[int]:
+    def pids(self, command: str | None = None, *, container: str = "") -> list[int]:
         """Pids, as the machine numbers them, of all processes of the host and its containers.
 
         Arguments:
             command: only those of this name (as in /proc/PID/comm); None: all.
+            container: only those of the container with this id.
         """
         found: set[int] = set()
         for group in self.cgroups_left():
             for members in group.rglob("cgroup.procs"):
+                if container not in str(members):
+                    continue
                 with contextlib.suppress(OSError):
                     found.update(map(int, members.read_text().split()))
         return sorted(pid for pid in found if command in {None, _command(pid)})
