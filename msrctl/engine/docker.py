@@ -32,9 +32,6 @@ DEFAULT_TIMEOUT = 60.0
 LOG_TIMEOUT = 20.0
 LOG_CHUNK = 256 << 10
 
-_NEED_LEADER = ("/nodes", "/services", "/tasks", "/configs", "/secrets")
-"""What only a swarm with a leader answers to."""
-
 _ID_FIELDS = {
     "Configs": ("configs", "ConfigName", "ConfigID"),
     "Secrets": ("secrets", "SecretName", "SecretID"),
@@ -55,12 +52,11 @@ class DockerEngine:
         dial: makes a client for a version of the API ("1.41") without asking the engine anything.
         endpoint: where the engine is, in words, without credentials.
         version: of the API; None: as the engine says.
-        led: whether its swarm is known to have had a leader.
+        led: see `expect_leader`.
     """
 
     def __init__(self, dial: Dial, endpoint: str, *, version: str | None = None, led: bool = False) -> None:
         self._dial = dial
-        # Whether the swarm has answered, so that a leader that is missed may be one that is being elected.
         self._led = led
         self._endpoint = endpoint
         self._api = dial(version or _dotted(MINIMUM_API))
@@ -84,6 +80,10 @@ class DockerEngine:
     def clone(self) -> DockerEngine:
         """Another connection to the same endpoint, for another thread."""
         return type(self)(self._dial, self._endpoint, version=self._version, led=self._led)
+
+    def expect_leader(self) -> None:
+        """Waits for leaders from now on; see `Engine.expect_leader`."""
+        self._led = True
 
     def close(self) -> None:
         """Closes the connections."""
@@ -313,9 +313,7 @@ class DockerEngine:
 
     def _get(self, path: str, *, params: Mapping[str, str] | None = None, doing: str) -> Any:
         tries = patience.Tries(led=self._led)
-        found = patience.ask(lambda: self._call("GET", path, params=params, doing=doing).json(), tries)
-        self._led = self._led or path.startswith(_NEED_LEADER)
-        return found
+        return patience.ask(lambda: self._call("GET", path, params=params, doing=doing).json(), tries)
 
     def _tries(self) -> patience.Tries:
         """How often a request for a change is tried."""

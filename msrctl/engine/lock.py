@@ -153,6 +153,7 @@ class Lock:
             if held.stale or left <= 0:
                 raise _locked(held)
             time.sleep(min(POLL_SECONDS, left))
+        self._engine.expect_leader()
         self._lost = ""
         self._stop.clear()
         self._thread = threading.Thread(target=self._beat, name="msrctl-lock", daemon=True)

@@ -74,8 +74,8 @@ class Tries:
     Arguments:
         balanced: whether a balancer may stand in between: what it cuts, and what does not answer, is tried
             again after each of `PAUSES`.
-        led: whether the swarm had a leader before: then it is given the time to elect another one. One that
-            never had any is not waited for.
+        led: whether the swarm had a leader before (`Engine.expect_leader`): then it is given the time to
+            elect another one. One that never had any is not waited for.
     """
 
     def __init__(self, *, balanced: bool = False, led: bool = False) -> None:

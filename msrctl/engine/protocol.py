@@ -64,6 +64,12 @@ class Engine(Protocol):
     def clone(self) -> Engine:
         """Another connection to the same endpoint, for another thread."""
 
+    def expect_leader(self) -> None:
+        """From now on a leader that is missed is one that is being elected, and requests wait for it.
+
+        For changes that have begun: whoever only asks is told at once that there is none.
+        """
+
     def close(self) -> None:
         """Closes the connections; a clone is closed by who made it."""
 

@@ -39,6 +39,9 @@ class FakeEngine:
     def clone(self) -> FakeEngine:
         return FakeEngine(self.swarm)
 
+    def expect_leader(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
