@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from msrctl.engine import clock
 from msrctl.engine.protocol import ENDED
 from msrctl.errors import MsrctlError
 
@@ -171,10 +172,20 @@ def _ports_are(task: JSON, service: JSON) -> bool:
     """Whether a running task has the host ports that the service publishes; its spec does not name them."""
     if task["Status"]["State"] != "running":
         return True
-    published = {_port(p) for p in _host_ports((service["Spec"].get("EndpointSpec") or {}).get("Ports"))}
+    published = _published(service["Spec"])
     # Engines with IPv6 list each port twice.
     bound = {_port(p) for p in _host_ports((task["Status"].get("PortStatus") or {}).get("Ports"))}
+    if published and not bound:
+        # A node that was demoted and promoted tells no ports of its tasks any more (seen with 20.10).
+        if _published(service.get("PreviousSpec") or service["Spec"]) == published:
+            return True
+        began = (service.get("UpdateStatus") or {}).get("StartedAt") or service["UpdatedAt"]
+        return clock.moment(task["CreatedAt"]) >= clock.moment(began)
     return published == bound
+
+
+def _published(spec: JSON) -> set[tuple[str, int, int]]:
+    return {_port(p) for p in _host_ports((spec.get("EndpointSpec") or {}).get("Ports"))}
 
 
 def _host_ports(ports: list[JSON] | None) -> list[JSON]:

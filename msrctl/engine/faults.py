@@ -75,7 +75,12 @@ _SWARM_FAULTS = (
             "More than half of the managers must be up (docker node ls shows them); then run this again. If "
             "they are lost for good: msrctl emergency-repair on a node that has a replica.",
         )
-        for part in ("code = DeadlineExceeded", "code = Unavailable", "node lost leader status")
+        for part in (
+            "code = DeadlineExceeded",
+            "code = Unknown desc = context deadline exceeded",
+            "code = Unavailable",
+            "node lost leader status",
+        )
     ),
     _Known(
         "live-restore",

@@ -51,6 +51,35 @@ def test_a_task_of_the_spec_before_is_not_taken_for_the_new_one(change: Any, rep
         wait_running(engine, name, 0.3)
 
 
+def test_a_task_whose_node_has_forgotten_its_ports_runs_all_the_same() -> None:
+    """As after the demotion and promotion of its node (20.10): PortStatus is empty from then on."""
+    engine, name, _ = a_proxy()
+    for task in engine.swarm.tasks:
+        task["Status"]["PortStatus"] = {}
+    assert wait_running(engine, name, 1)
+    service = engine.find("services", name)
+    assert service is not None
+    labels = {**service["Spec"], "Labels": {**service["Spec"]["Labels"], "a": "b"}}
+    engine.update("services", service["ID"], service["Version"]["Index"], labels)
+    assert wait_running(engine, name, 1)
+
+
+def test_a_task_that_has_forgotten_its_ports_is_not_taken_for_one_with_other_ports() -> None:
+    engine, name, service = a_proxy()
+    wanted = copy.deepcopy(service["Spec"])
+    wanted["EndpointSpec"]["Ports"][0]["PublishedPort"] = 8080
+    before = copy.deepcopy(engine.swarm.tasks)
+    engine.update("services", service["ID"], service["Version"]["Index"], wanted)
+    after = wait_running(engine, name, 1)
+    assert after["ID"] not in {task["ID"] for task in before}
+    after["Status"]["PortStatus"] = {}
+    for task in before:
+        task["Status"]["PortStatus"] = {}
+    engine.swarm.tasks[:] = [*before, *engine.swarm.tasks[-1:]]
+    with pytest.raises(MsrctlError, match="does not run after"):
+        wait_running(engine, name, 0.3)
+
+
 def test_failures_of_the_same_spec_from_before_the_update_do_not_count() -> None:
     """A spec that is asked for again: the swarm still lists how it once failed, while its new task starts."""
     engine, name, service = a_proxy()

@@ -147,6 +147,12 @@ class TestFaults:
                 "NO-LEADER",
             ),
             (500, "rpc error: code = DeadlineExceeded desc = context deadline", Unreachable, "NO-LEADER"),
+            (
+                500,
+                "rpc error: code = Unknown desc = context deadline exceeded",
+                Unreachable,
+                "NO-LEADER",
+            ),
             (503, "rpc error: code = Unavailable desc = transport is closing", Unreachable, "NO-LEADER"),
             (500, "raft: failed to process the request: node lost leader status", Unreachable, "NO-LEADER"),
             (
