@@ -15,8 +15,8 @@ cd "$(dirname "$0")/.."
 LANES=(lint types unit contract e2e)
 PARTS=(nfs stores)
 # Tests with engines mostly wait: several at once, each with engines of its own. Those marked busy do not.
-E2E_WORKERS=${MSRCTL_E2E_WORKERS:-4}
-BUSY_WORKERS=${MSRCTL_BUSY_WORKERS:-2}
+E2E_WORKERS=${MSRCTL_E2E_WORKERS:-5}
+BUSY_WORKERS=${MSRCTL_BUSY_WORKERS:-3}
 VENV=$PWD/.venv
 export MSRCTL_REQUIRE_ENGINE=1 PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # msrctl is started some thousand times: compiled once, not each time (0.25 s instead of 0.7 s).

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
-# Three engines that lose their power, or many clients: of these, two processors carry two at a time.
+# Three engines that lose their power, or many clients: of these, two processors carry three at a time.
 BUSY = {
     "test_balancer",
     "test_emergency_repair",

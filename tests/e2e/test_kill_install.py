@@ -44,7 +44,7 @@ def test_an_install_that_was_killed_is_explained_and_taken_away(at: str, after: 
     explained = found["data"]["interrupted"] or ""
     if "msrctl-journal" in look.names(bare, "configs"):
         assert '"msrctl install"' in explained
-        assert "Run msrctl install again" in explained
+        assert "msrctl install takes away what is left" in explained
     before = look.objects(bare)
     assert bare.msrctl("install", "--dry-run").returncode in {0, 6}
     assert look.objects(bare)["services"] == before["services"] or at == "create services msrctl-run"
