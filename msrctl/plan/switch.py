@@ -131,16 +131,19 @@ def _fill(switch: Switch) -> list[Step]:
 
 
 def _stand_in(switch: Switch, observed: Observed) -> list[Step]:
-    """A registry on the new store beside each replica's own, proven before anybody is sent to it."""
-    steps = []
+    """A registry on the new store beside each replica's own, proven before anybody is sent to it.
+
+    Nobody is served by them yet, so they start all at once.
+    """
+    steps, checks = [], []
     for replica in switch.after.replicas:
         name, spec = next_registry(switch.after, replica)
         if name not in observed.services:
             steps.append(Step("create", "service", name, words(spec) or switch.new_words, "to try it", spec))
         else:
             steps.append(Step("update", "service", name, words(spec) or switch.new_words, "to try it", spec))
-        steps.append(Step("check", "service", name, "an upload opens", "the proxies will turn to it"))
-    return steps
+        checks.append(Step("check", "service", name, "an upload opens", "the proxies will turn to it"))
+    return [*steps, *checks]
 
 
 def _turn(switch: Switch, written: list[Step]) -> list[Step]:

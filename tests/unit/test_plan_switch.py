@@ -113,6 +113,28 @@ def test_no_proxy_goes_back_to_a_registry_before_it_is_seen_to_have_the_new_stor
     ]
 
 
+def test_the_registries_that_stand_in_start_all_at_once_and_each_is_seen_before_pushes_are_held() -> None:
+    one = a_cluster()
+    second = replace(one.replicas[0], id="b" * 12, node_id="other", node_name="node2")
+    before = replace(one, replicas=(*one.replicas, second))
+    after = before.next_generation(storage=BIND, previous_storage=before.storage)
+    gates = {
+        (r.id, name): {"op": "gate", "name": name} for r in after.replicas for name in ("frozen", "next")
+    }
+    wanted = desired(after)
+    observed = Observed(services={n: {"ID": n, "Spec": s} for n, s in desired(before).services.items()})
+    plan = switch_plan("move", wanted, observed, {}, "x", Switch(before, after, Policy.COPY, gates))
+    titles = [s.title for s in plan]
+    first, freeze = titles.index(f"create service {REGISTRY}-next"), titles.index("close gate pushes")
+    other = f"dtr-registry-{'b' * 12}-next"
+    assert titles[first:freeze] == [
+        f"create service {REGISTRY}-next",
+        f"create service {other}",
+        f"check service {REGISTRY}-next",
+        f"check service {other}",
+    ]
+
+
 def test_a_registry_that_stands_in_already_is_brought_up_to_date_and_removed_in_the_end() -> None:
     before = a_cluster()
     after: Cluster = before.next_generation(storage=BIND)
