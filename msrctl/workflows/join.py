@@ -83,9 +83,9 @@ def _change(
     replica = _replica(before, node, request)
     _require_healthy(engine, before, request, report)
     _bring_images(engine, report, replica, node, request)
-    _preflight(engine, report, replica, node, request)
-    registry_image.require_on(engine, replica.registry_image, node)
     with _packets_sent(engine, report, before, replica, node, request):
+        _preflight(engine, report, replica, node, request)
+        registry_image.require_on(engine, replica.registry_image, node)
         before = storage.require_same_store(engine, report, before, replica)
     material = making.Material(before.id, __version__)
     replicas = (*before.replicas, replica)

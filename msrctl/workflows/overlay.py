@@ -12,10 +12,10 @@ import secrets
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from msrctl.engine.oneshot import run_oneshot
+from msrctl.engine.undo import remove
 from msrctl.errors import MsrctlError
 from msrctl.model import names
 from msrctl.workflows.preflight import Check
@@ -32,6 +32,8 @@ JSON = dict[str, Any]
 
 PORT = 4790
 SERVE_SECONDS = 40.0
+STOP_SECONDS = 10.0
+"""How long the side that answers may take to end once it was asked."""
 FIND_SECONDS = 20.0
 """How long a name may take to be known on the other node: gossip needs some seconds."""
 ANSWER_SECONDS = 5.0
@@ -53,9 +55,8 @@ def overlay_checks(engine: Engine, cluster: Cluster, here: Replica, node: Node, 
     name = f"msrctl-run-{secrets.token_hex(6)}"
     labels = {names.LABEL_CLUSTER: cluster.id}
 
-    def serve() -> None:
-        connection = engine.clone()
-        try:
+    def answer_there() -> None:
+        with contextlib.closing(engine.clone()) as connection, contextlib.suppress(MsrctlError):
             run_oneshot(
                 connection,
                 image_id=here.image,
@@ -67,11 +68,12 @@ def overlay_checks(engine: Engine, cluster: Cluster, here: Replica, node: Node, 
                 name=name,
                 wait_gone=False,
             )
-        finally:
-            connection.close()
 
-    with ThreadPoolExecutor(1) as pool:
-        served = pool.submit(serve)
+    # If nobody asks it, it would go on for SERVE_SECONDS: then it is taken away, and not waited for.
+    served = threading.Thread(target=answer_there, daemon=True)
+    served.start()
+    answer: JSON | None = None
+    try:
         result = run_oneshot(
             engine,
             image_id=image,
@@ -82,12 +84,15 @@ def overlay_checks(engine: Engine, cluster: Cluster, here: Replica, node: Node, 
             timeout=SERVE_SECONDS + 30,
             wait_gone=False,
         )
-        with contextlib.suppress(MsrctlError):
-            served.result()
+        answer = result.lines[-1] if result.lines else None
+    finally:
+        if answer and answer["ok"]:
+            served.join(STOP_SECONDS)
+        else:
+            remove(engine, "services", name)
     title = f"overlay {names.NETWORK} between {here.node_name} and {node.name}"
-    if not result.lines:
+    if answer is None:
         return [_failed(title, f"was not tried: {result.why}")]
-    answer = result.lines[-1]
     if answer["ok"]:
         seen = f"{answer['milliseconds']:.1f} ms, 1 MiB in {answer['seconds']:.2f} s"
         return [Check(title, ok=True, detail=seen)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,6 +106,21 @@ def test_a_node_that_sees_another_store_under_the_same_name_is_refused(cluster: 
         assert "node2" in told
     finally:
         other.run("umount", str(cluster.place))
+    assert cluster.replicas() == ["node1"]
+
+
+def test_a_node_that_no_packet_comes_back_from_is_refused_soon(cluster: Cluster) -> None:
+    other = cluster.lab[2]
+    closed = ("INPUT", "-p", "udp", "--dport", "4789", "-j", "DROP")
+    other.run("iptables", "-I", *closed)
+    began = time.monotonic()
+    try:
+        told = refused(cluster, 3, "PRE-OVERLAY", "join", "--ucp-node", "node2", "--shared-storage-path")
+    finally:
+        other.run("iptables", "-D", *closed)
+    assert time.monotonic() - began < 30
+    assert "4789/udp" in told
+    assert eventually(lambda: look.tidy(cluster.host), 20)
     assert cluster.replicas() == ["node1"]
 
 
