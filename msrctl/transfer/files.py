@@ -100,22 +100,23 @@ class FileStore:
 
         Blobs are synced to the disk: a power cut must not leave a blob of zeros under a good name.
         """
-        target = self._root / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{uuid4().hex}.msrctl")
+        # Strings and the system's own calls: a restore writes some hundred thousand small files.
+        target = f"{self._root}/{key}"
+        directory, _, name = target.rpartition("/")
+        temporary = f"{directory}/.{name}.{uuid4().hex}.msrctl"
         try:
-            with temporary.open("wb") as file:
+            with _created(temporary, directory) as file:
                 for chunk in chunks:
                     file.write(chunk)
                 if size > CHUNK:
                     file.flush()
                     os.fsync(file.fileno())
-            temporary.replace(target)
+            os.replace(temporary, target)  # noqa: PTH105
         except BaseException as error:
             if isinstance(error, OSError) and error.filename is None:
-                error.filename = str(target)  # the system names no file when a write fails
+                error.filename = target  # the system names no file when a write fails
             with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                os.unlink(temporary)  # noqa: PTH108
             raise
 
     def probe(self) -> Iterator[dict[str, Any]]:
@@ -163,6 +164,27 @@ class FileStore:
                     parent.rmdir()
                 except OSError:
                     break
+
+
+def _created(path: str, directory: str) -> IO[bytes]:
+    """A new file in a directory that may have to be made first, as most have."""
+    try:
+        return open(path, "wb")  # noqa: PTH123
+    except FileNotFoundError:
+        _make(directory)
+        return open(path, "wb")  # noqa: PTH123
+
+
+def _make(directory: str) -> None:
+    """Makes a directory and those above it, which others may be making as well."""
+    try:
+        os.mkdir(directory)  # noqa: PTH102
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make(directory.rpartition("/")[0])
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(directory)  # noqa: PTH102
 
 
 def _read(file: IO[bytes], count: int) -> bytes:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MANIFEST, DROP = 0, 9
 LARGEST = 900_000
 """Bytes of a package: a swarm config has less than 1,000 kB."""
+BATCH = 64
+"""Small objects that one thread writes before it asks for more."""
 RAW = 6 << 20
 """Bytes before compression after which a package ends; one manifest may have 4 MiB."""
 
@@ -50,6 +52,10 @@ def packages(operations: Iterable[Operation]) -> Iterator[bytes]:
         raw += len(record)
     if raw:
         yield bytes(out + made.flush())
+
+
+def _stage(operation: Operation) -> int:
+    return operation[0]
 
 
 def _record(stage: int, key: str, data: bytes | None) -> bytes:
@@ -86,17 +92,22 @@ def carry_out(store: Store, operations: Iterable[Operation]) -> dict[str, int]:
 
     Arguments:
         store: where.
-        operations: in the order of their stages.
+        operations: of one package; of each repository in the order of its stages.
     """
     done = {"written": 0, "deleted": 0}
 
-    def one(item: tuple[str, bytes]) -> None:
-        store.write(item[0], (item[1],), len(item[1]))
+    def some(items: list[tuple[str, bytes]]) -> None:
+        for key, data in items:
+            store.write(key, (data,), len(data))
 
-    for _, stage in groupby(operations, key=lambda operation: operation[0]):
+    # The same stage of all repositories at once; the order of the stages in each of them is kept.
+    for _, stage in groupby(sorted(operations, key=_stage), key=_stage):
         items = list(stage)
         writes = [(key, data) for _, key, data in items if data is not None]
-        each(one, deque(writes), store.concurrency, lambda: None)
+        # Several at a time: to hand a small file over to a thread takes as long as to write it.
+        size = max(1, min(BATCH, len(writes) // (4 * store.concurrency)))
+        batches = deque(writes[at : at + size] for at in range(0, len(writes), size))
+        each(some, batches, store.concurrency, lambda: None)
         deletes = [key for _, key, data in items if data is None]
         store.delete(deletes)
         done["written"] += len(writes)
