@@ -171,20 +171,8 @@ def _created(path: str, directory: str) -> IO[bytes]:
     try:
         return open(path, "wb")  # noqa: PTH123
     except FileNotFoundError:
-        _make(directory)
+        os.makedirs(directory, exist_ok=True)  # noqa: PTH103
         return open(path, "wb")  # noqa: PTH123
-
-
-def _make(directory: str) -> None:
-    """Makes a directory and those above it, which others may be making as well."""
-    try:
-        os.mkdir(directory)  # noqa: PTH102
-    except FileExistsError:
-        return
-    except FileNotFoundError:
-        _make(directory.rpartition("/")[0])
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(directory)  # noqa: PTH102
 
 
 def _read(file: IO[bytes], count: int) -> bytes:

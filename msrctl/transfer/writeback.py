@@ -10,6 +10,7 @@ import json
 import zlib
 from collections import deque
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from msrctl.transfer.copy import each
@@ -54,10 +55,6 @@ def packages(operations: Iterable[Operation]) -> Iterator[bytes]:
         yield bytes(out + made.flush())
 
 
-def _stage(operation: Operation) -> int:
-    return operation[0]
-
-
 def _record(stage: int, key: str, data: bytes | None) -> bytes:
     head = {"stage": stage, "key": key, "size": -1 if data is None else len(data)}
     return json.dumps(head, separators=(",", ":")).encode() + b"\n" + (data or b"")
@@ -100,8 +97,9 @@ def carry_out(store: Store, operations: Iterable[Operation]) -> dict[str, int]:
         for key, data in items:
             store.write(key, (data,), len(data))
 
+    by_stage = itemgetter(0)
     # The same stage of all repositories at once; the order of the stages in each of them is kept.
-    for _, stage in groupby(sorted(operations, key=_stage), key=_stage):
+    for _, stage in groupby(sorted(operations, key=by_stage), key=by_stage):
         items = list(stage)
         writes = [(key, data) for _, key, data in items if data is not None]
         # Several at a time: to hand a small file over to a thread takes as long as to write it.

@@ -111,9 +111,10 @@ def _finish(engine: DockerEngine, request: DestroyRequest, report: Reporter) -> 
         return ()
     drills = _drills(engine, request, report)
     held = locking.status(engine)
-    if held and held.dead:
+    dead = held is not None and held.dead
+    if dead:
         locking.release(engine)
-    if drills or (held and held.dead):
+    if drills or dead:
         leave_unused(engine)
     return drills
 

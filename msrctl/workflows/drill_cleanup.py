@@ -91,13 +91,7 @@ def thrown_away(engine: Engine, report: Reporter, ledger: Ledger) -> Iterator[Te
 @contextlib.contextmanager
 def only_drill(engine: Engine, common: CommonRequest, report: Reporter) -> Iterator[None]:
     """The drills' own lock: a deployment's changes do not wait for a drill."""
-    held = Lock(
-        engine,
-        common.command_line,
-        wait=common.lock_wait or None,
-        warn=report.warn,
-        name=names.DRILL_LOCK,
-    )
+    held = Lock(engine, common.command_line, warn=report.warn, name=names.DRILL_LOCK)
     try:
         held.acquire(common.lock_wait or None)
     except Locked as error:

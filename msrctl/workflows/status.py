@@ -46,9 +46,9 @@ def look(engine: DockerEngine, request: StatusRequest) -> StatusResult:
         return StatusResult(installed=False)
     held = locking.status(engine)
     found = recover.interrupted(engine)
-    at_work = held is not None and not held.dead
+    at_work = held if held and not held.dead else None
     interrupted = None if found is None or at_work else f"{found[1]}. {found[0].header.way_on()}."
-    words, age = (held.sentence(), round(held.age, 1)) if held and not held.dead else (None, None)
+    words, age = (at_work.sentence(), round(at_work.age, 1)) if at_work else (None, None)
     deployment = read_deployment(engine)
     if deployment is None:
         left = tuple(line for lines in clusters(engine).values() for line in lines)
